@@ -1,0 +1,29 @@
+"""What an edge (endpoint, callback, command) may reach. Built by app.create_app, found with current()."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+from flask import current_app
+
+from .config import Config
+from .services.passwords import PasswordCache
+from .storage import Storage
+
+# A session is made and ended by the edge; services take it as their first argument.
+OpenSession = Callable[[], AbstractContextManager[Any]]
+
+
+@dataclass(frozen=True)
+class Spi:
+    config: Config
+    begin: OpenSession  # `with spi.begin() as session:` is one writing transaction
+    read: OpenSession  # `with spi.read() as session:` sees one state of the data
+    check_database: Callable[[], None]
+    storage: Storage
+    passwords: PasswordCache  # of the sign-ins of this process
+
+
+def current() -> Spi:
+    return current_app.extensions["spi_dash"]

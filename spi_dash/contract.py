@@ -1,0 +1,193 @@
+"""What travels over the wire between devices, phones, scripts, the detector and the server: typed and validated.
+
+The names are those of the Sticky Pi clients, which exist and are not ours to change. Times are naive UTC.
+"""
+
+import re
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler, WithJsonSchema
+from pydantic import ValidationError as PydanticError
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+from .clock import ISO, LEGACY
+from .errors import InvalidInput, NotFound
+
+API_VERSION = "1.0.0"  # what our rows say of the server that wrote them
+Style = Literal["iso", "legacy"]
+STYLES: dict[Style, str] = {"iso": ISO, "legacy": LEGACY}
+
+MAX_DEVICE_CHARS = 64
+_MOMENT = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)(?:[T_ ](\d\d)[:-](\d\d)[:-](\d\d)(?:\.\d+)?(?:\s*([+-])(\d\d):?(\d\d)$)?)?", re.ASCII
+)
+_LEGACY_STRING = re.compile(rb'"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d"')
+_MOMENT_SCHEMA = {
+    "type": "string",
+    "pattern": r"^20[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])"
+    r"([T_ ]([01][0-9]|2[0-3])[:-][0-5][0-9][:-][0-5][0-9](\.[0-9]{1,6})?Z?)?$",
+    "examples": ["2020-06-20T21:33:24Z", "2020-06-20_21-33-24", "2020-06-20 21:33:24", "2020-06-20"],
+}
+
+
+def parse_moment(value: Any) -> datetime:
+    """A time as any known client writes it, to naive UTC; what follows a complete time is ignored."""
+    match = _MOMENT.match(value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError("is not a time: write 2020-06-20T21:33:24Z (UTC)")
+    *parts, sign, hours, minutes = match.groups()
+    moment = datetime(*(int(part or 0) for part in parts))
+    if sign:
+        offset = timedelta(hours=int(hours), minutes=int(minutes)) * (-1 if sign == "-" else 1)
+        moment = moment.replace(tzinfo=timezone(offset)).astimezone(UTC).replace(tzinfo=None)
+    return moment
+
+
+def style_of(body: bytes) -> Style:
+    """The way to write times in the answer: as the request wrote them, clients of 2021 read no other."""
+    return "legacy" if _LEGACY_STRING.search(body) else "iso"
+
+
+def unwrap(value: Any) -> Any:
+    """R writes a scalar as an array of one, and nothing as an empty array."""
+    if isinstance(value, list) and len(value) <= 1:
+        return value[0] if value else None
+    return value
+
+
+Moment = Annotated[datetime, BeforeValidator(parse_moment), WithJsonSchema(_MOMENT_SCHEMA)]
+DevicePattern = Annotated[str, Field(max_length=MAX_DEVICE_CHARS, description="device, or a LIKE pattern: % is all")]
+
+
+class Info(BaseModel):
+    """One element of a request's list. Unknown keys are ignored, arrays of one are scalars."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, str_strip_whitespace=False)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        schema = handler.resolve_ref_schema(handler(core_schema))
+        for name, field in schema.get("properties", {}).items():
+            if name not in ("annotations", "contour", "metadata"):
+                schema["properties"][name] = {
+                    "anyOf": [field, {"type": "array", "items": field, "minItems": 1, "maxItems": 1}]
+                }
+        return schema
+
+
+class ImageKey(Info):
+    """One image: exact device and time, to the second."""
+
+    device: Annotated[str, Field(max_length=MAX_DEVICE_CHARS)]
+    datetime: Moment
+
+
+class SeriesKey(Info):
+    """Images of matching devices from start (included) to end (excluded)."""
+
+    device: DevicePattern
+    start_datetime: Moment
+    end_datetime: Moment
+
+
+class ClaimKey(SeriesKey):
+    """Images that a detector wants to annotate. Without an algorithm: those that nobody annotated."""
+
+    algo_name: Annotated[str, Field(max_length=64)] | None = None
+    algo_version: Annotated[str, Field(max_length=46)] | None = None
+
+
+class NewUser(Info):
+    """An account to create."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    username: Annotated[str, Field(min_length=1, max_length=32)]
+    password: Annotated[str, Field(min_length=1, max_length=1024)]
+    email: Annotated[str, Field(max_length=64)] | None = None
+    is_admin: bool = False
+    can_write: bool = True
+
+
+class Outline(Info):
+    """One object: a closed line of [[x, y]] points, pixels of the full picture; it may leave the frame."""
+
+    contour: list[tuple[tuple[int, int]]]
+    name: Annotated[str, Field(max_length=128)] = "annotation"
+    value: int = 0
+    stroke_colour: Annotated[str, Field(max_length=32)] = "#0000ff"
+    fill_colour: Annotated[str, Field(max_length=32)] = "#ff0000"
+
+
+class AnnotationMetadata(Info):
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    algo_name: Annotated[str, Field(min_length=1, max_length=64)]
+    algo_version: Annotated[str, Field(min_length=1, max_length=46)]
+    device: Annotated[str, Field(max_length=MAX_DEVICE_CHARS)]
+    datetime: Moment
+    md5: Annotated[str, Field(max_length=64)]
+
+
+class Annotation(Info):
+    """What one detector found in one image."""
+
+    annotations: list[Outline]
+    metadata: AnnotationMetadata
+
+
+class BundleFile(Info):
+    """A local file of an ML bundle that a client offers to upload."""
+
+    key: Annotated[str, Field(min_length=1, max_length=300, description="path inside the bundle")]
+    path: Annotated[str, Field(max_length=4096, description="path on the client, sent back as it came")] = ""
+    md5: Annotated[str, Field(max_length=64)]
+    mtime: Annotated[float, Field(allow_inf_nan=False, description="UNIX seconds")]
+    bundle_name: Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+
+
+def parse_infos(kind: type[BaseModel], body: Any) -> list[Any]:
+    """The request's list as typed values.
+
+    Raises:
+        InvalidInput: names the element and the field.
+    """
+    if not isinstance(body, list) or not all(isinstance(item, dict) for item in body):
+        raise InvalidInput("the body must be a JSON list of objects", field="body")
+    keep = {"annotations", "contour"}
+    infos = [{key: value if key in keep else unwrap(value) for key, value in item.items()} for item in body]
+    return [parse(kind, info, f"[{index}].") for index, info in enumerate(infos)]
+
+
+def parse(kind: type[BaseModel], value: Any, where: str = "") -> Any:
+    """One typed value; InvalidInput names the field."""
+    try:
+        return kind.model_validate(value)
+    except PydanticError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        field = where + ".".join(str(part) for part in first["loc"])
+        reason = first["msg"].removeprefix("Value error, ")
+        raise InvalidInput(f"{field}: {reason}", field=field, problems=error.error_count()) from None
+
+
+def parse_filters(body: Any) -> list[dict[str, str]]:
+    """LIKE patterns by column, one dict per alternative; null is everything."""
+    if body is None:
+        return [{}]
+    if not isinstance(body, list) or not all(isinstance(item, dict) for item in body):
+        raise InvalidInput("the body must be a JSON list of objects, or null", field="body")
+    return [{name: _pattern(name, unwrap(value)) for name, value in item.items()} for item in body]
+
+
+def unknown_what(what: str | None, known: tuple[str, ...]) -> NotFound:
+    return NotFound(f"{what!r} is not known here: it is one of {', '.join(known)}", field="what")
+
+
+def _pattern(name: str, value: Any) -> str:
+    if isinstance(value, bool):
+        return str(int(value))
+    if isinstance(value, int | str):
+        return str(value)
+    raise InvalidInput(f"{name}: must be text or a number", field=name)

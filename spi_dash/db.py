@@ -1,0 +1,131 @@
+"""The database connection, built once by app.create_app; what differs between SQLite and MariaDB lives here."""
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config as AlembicConfig
+from sqlalchemy import event
+from sqlalchemy.orm import Session
+from sqlalchemy.pool import StaticPool
+
+from .errors import ConfigError, Unavailable
+
+LOCK_WAIT_S = 120
+
+
+@dataclass(frozen=True)
+class Database:
+    """`with database.begin() as session:` is one writing transaction, committed unless it raises.
+
+    `with database.read() as session:` sees one state of the data and never waits for writers.
+    """
+
+    engine: sa.Engine
+
+    @contextlib.contextmanager
+    def begin(self) -> Iterator[Session]:
+        with _translated(), Session(self._writer(), expire_on_commit=False) as session, session.begin():
+            yield session
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[Session]:
+        with _translated(), Session(self.engine, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    def check(self) -> None:
+        """Raises Unavailable when the database does not answer."""
+        with self.read() as session:
+            session.execute(sa.select(1))
+
+    def _writer(self) -> sa.Engine:
+        return self.engine.execution_options(spi_write=True)
+
+
+def connect(url: str) -> Database:
+    """Connect to `url`; SQLite and MariaDB (mysql+pymysql) are supported. Creates no tables: see upgrade()."""
+    parsed = sa.make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        engine = _sqlite_engine(parsed)
+    elif parsed.get_backend_name() in ("mysql", "mariadb"):
+        engine = _mariadb_engine(parsed)
+    else:
+        raise ConfigError(f"databases of kind {parsed.get_backend_name()!r} are not supported, only SQLite and MariaDB")
+    return Database(engine)
+
+
+def upgrade(database: Database) -> None:
+    """Bring the tables to this version. Safe to call from several processes at once: one works, the others wait."""
+    config = AlembicConfig()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    with _translated(), database.engine.connect() as connection, _migration_lock(connection):
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def _sqlite_engine(url: sa.URL) -> sa.Engine:
+    memory = url.database in (None, "", ":memory:")
+    options: dict[str, Any] = {"poolclass": StaticPool} if memory else {"pool_size": 16, "max_overflow": 16}
+    engine = sa.create_engine(url, connect_args={"check_same_thread": False, "timeout": 30}, **options)
+
+    @event.listens_for(engine, "connect")
+    def set_up(connection: sqlite3.Connection, _record: Any) -> None:
+        connection.isolation_level = None  # the driver must not begin transactions by itself
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "cache_size=-16000"):
+            connection.execute(f"PRAGMA {pragma}").close()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: sa.Connection) -> None:
+        # A transaction that reads first and writes later may fail at once instead of waiting for its turn.
+        write = connection.get_execution_options().get("spi_write")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+    return engine
+
+
+def _mariadb_engine(url: sa.URL) -> sa.Engine:
+    # Since 11.6.2 MariaDB answers UPDATE of a row changed since this transaction's first SELECT with error 1020
+    # under its default REPEATABLE READ.
+    return sa.create_engine(
+        url.update_query_dict({"charset": "utf8mb4"}),
+        isolation_level="READ COMMITTED",
+        pool_pre_ping=True,
+        pool_recycle=3600,
+        pool_size=16,
+        max_overflow=16,
+        pool_timeout=20,
+        connect_args={"connect_timeout": 5, "read_timeout": 300, "write_timeout": 300},
+    )
+
+
+@contextlib.contextmanager
+def _migration_lock(connection: sa.Connection) -> Iterator[None]:
+    if connection.dialect.name == "sqlite":  # its DDL is transactional: the write lock is all it takes
+        connection = connection.execution_options(spi_write=True)
+        with connection.begin():
+            yield
+        return
+    if connection.scalar(sa.select(sa.func.get_lock("spi_dash_migration", LOCK_WAIT_S))) != 1:
+        raise Unavailable("another process has been changing the database's tables for too long")
+    try:
+        yield
+        connection.commit()
+    finally:
+        connection.rollback()
+        connection.execute(sa.select(sa.func.release_lock("spi_dash_migration")))
+
+
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    """Connection failures and lock time-outs become Unavailable; everything else is a bug and stays what it is."""
+    try:
+        yield
+    except (sa.exc.OperationalError, sa.exc.InterfaceError) as error:
+        raise Unavailable("the database does not answer", reason=type(error.orig).__name__) from error
+    except sa.exc.TimeoutError as error:
+        raise Unavailable("all database connections are in use", retry_after_s=5) from error

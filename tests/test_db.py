@@ -1,0 +1,106 @@
+"""The database: migrations, transactions, and the two dialects alike."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+from spi_dash import db
+from spi_dash.errors import ConfigError, Unavailable
+from spi_dash.models import Base, Image
+from spi_dash.sql import insert_or_ignore, time_text
+
+ROW = {"device": "0a1b2c3d", "datetime": datetime(2022, 7, 1, 12), "md5": "0" * 32, "width": 4, "height": 3}
+ROW["datetime_created"] = datetime(2022, 7, 2)
+
+
+def test_migrations_make_the_models(database):
+    with database.engine.connect() as connection:
+        differences = compare_metadata(MigrationContext.configure(connection), Base.metadata)
+    assert [difference for difference in differences if not _is_foreign_key_index(difference)] == []
+
+
+def test_migrating_again_changes_nothing(database):
+    db.upgrade(database)
+    with database.read() as session:
+        assert session.scalar(sa.select(sa.func.count()).select_from(sa.table("alembic_version"))) == 1
+
+
+def test_migrations_by_several_at_once(tmp_path):
+    url, errors = f"sqlite:///{tmp_path / 'spi.db'}", []
+
+    def migrate():
+        database = db.connect(url)
+        try:
+            db.upgrade(database)
+        except Exception as error:
+            errors.append(error)
+        finally:
+            database.engine.dispose()
+
+    threads = [threading.Thread(target=migrate) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+
+
+def test_times_as_text(database):
+    with database.begin() as session:
+        session.execute(sa.insert(Image).values(ROW))
+        row = session.execute(sa.select(time_text(Image.datetime, "iso"), time_text(Image.datetime, "legacy"))).one()
+    assert tuple(row) == ("2022-07-01T12:00:00Z", "2022-07-01_12-00-00")
+
+
+def test_insert_or_ignore(database):
+    with database.begin() as session:
+        assert [session.execute(insert_or_ignore(Image).values(ROW)).rowcount for _ in range(2)] == [1, 0]
+
+
+def test_a_transaction_that_raises_leaves_nothing(database):
+    with pytest.raises(ZeroDivisionError), database.begin() as session:
+        session.execute(sa.insert(Image).values(ROW))
+        raise ZeroDivisionError
+    with database.read() as session:
+        assert session.scalar(sa.select(sa.func.count(Image.id))) == 0
+
+
+def test_writers_wait_for_each_other(database):
+    """Each reads how many there are and adds one: none may fail or be lost."""
+
+    def add(number):
+        with database.begin() as session:
+            session.scalar(sa.select(sa.func.count(Image.id)))
+            session.execute(sa.insert(Image).values(ROW | {"datetime": datetime(2022, 1, 1, 0, number)}))
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(add, range(40)))
+    with database.read() as session:
+        assert session.scalar(sa.select(sa.func.count(Image.id))) == 40
+
+
+def test_sqlite_is_set_up_to_lose_nothing(sqlite_database):
+    with sqlite_database.read() as session:
+        found = [session.scalar(sa.text(f"PRAGMA {name}")) for name in ("journal_mode", "synchronous", "foreign_keys")]
+    assert found == ["wal", 2, 1]
+
+
+def test_other_databases_are_refused():
+    with pytest.raises(ConfigError, match="postgresql"):
+        db.connect("postgresql://localhost/x")
+
+
+def test_a_server_that_is_away():
+    database = db.connect("mysql+pymysql://spi:spi@127.0.0.1:9/spi")
+    with pytest.raises(Unavailable):
+        database.check()
+
+
+def _is_foreign_key_index(difference):
+    """InnoDB makes an index for each foreign key by itself."""
+    return difference[0] == "remove_index"
