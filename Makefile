@@ -1,0 +1,50 @@
+# The commands of the README. Needs python3 (3.11 or newer) and make; everything else is installed into .venv.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+DATA   ?= spi-data
+PIP    := $(BIN)/python -m pip install --disable-pip-version-check --quiet --retries 2 --timeout 20
+
+.PHONY: demo serve test check fix bench screenshots debian clean
+
+demo: $(VENV)/.base
+	$(BIN)/spi-dash demo
+
+serve: $(VENV)/.base
+	$(BIN)/spi-dash serve --data $(DATA)
+
+test: debian $(VENV)/.dev
+	$(BIN)/python -m pytest -ra
+
+check: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/python -m pytest -ra
+
+fix: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.dev
+	for script in ingest listing sign_in links thumbnails; do $(BIN)/python benchmarks/$$script.py; done
+
+screenshots: $(VENV)/.dev
+	$(BIN)/python -m pytest -ra tests/browser/screenshots.py
+
+# MariaDB, an S3 server, nginx and a browser, for the tests that talk to real ones; skipped where we may not install.
+debian:
+	@sh tests/install-debian-packages.sh
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.base: $(VENV)/bin/python pyproject.toml
+	$(PIP) --editable .
+	touch $@
+
+$(VENV)/.dev: $(VENV)/bin/python pyproject.toml
+	$(PIP) --editable '.[dev]'
+	touch $@ $(VENV)/.base

@@ -1,0 +1,97 @@
+"""The composition root: everything is built and wired here, in the order it is read."""
+
+import secrets
+from io import BytesIO
+from tempfile import TemporaryFile
+from typing import IO
+
+import dash
+import flask
+from dash.exceptions import DependencyException
+from werkzeug.wrappers import Response
+
+from . import db
+from .api import register_api
+from .api.failures import error_response
+from .clock import utcnow
+from .compression import register_compression
+from .config import Config
+from .context import Spi
+from .errors import NotFound
+from .gate import register_gate
+from .pages import register_pages
+from .services import users
+from .services.passwords import PasswordCache
+from .storage import DiskStorage, S3Storage, Storage
+
+IN_MEMORY_MB = 40  # of one request; larger ones are files of ML bundles
+JSON_BODY_MB = 100  # what nginx lets through, and clients were built against
+
+
+class Request(flask.Request):
+    """Uploaded pictures stay in memory: a temporary file on their way costs more than storing them."""
+
+    def _get_file_stream(self, total_content_length: int | None, *args: object, **kwargs: object) -> IO[bytes]:
+        small = total_content_length is not None and total_content_length <= IN_MEMORY_MB * 2**20
+        return BytesIO() if small else TemporaryFile("rb+")
+
+
+def create_app(config: Config, storage: Storage | None = None) -> flask.Flask:
+    """The Flask server with the REST API and the Dash pages on it; the database's tables are brought up to date."""
+    server = flask.Flask("spi_dash")
+    server.request_class = Request
+    server.secret_key = config.secret_key
+    server.config["MAX_CONTENT_LENGTH"] = JSON_BODY_MB * 2**20
+    database = db.connect(config.database_url)
+    db.upgrade(database)
+    accounts = [(config.admin_name, config.admin_password), (config.uid_user, config.uid_password)]
+    with database.begin() as session:
+        users.ensure_start_users(session, accounts, utcnow())
+    server.extensions["spi_dash"] = Spi(
+        config=config,
+        begin=database.begin,
+        read=database.read,
+        check_database=database.check,
+        storage=make_storage(config) if storage is None else storage,
+        passwords=PasswordCache(),
+    )
+    server.before_request(_name_request)
+    register_compression(server)
+    register_gate(server)
+    register_api(server)
+    register_pages(make_dash(server))
+    server.register_error_handler(DependencyException, _no_such_script)
+    return server
+
+
+def make_storage(config: Config) -> Storage:
+    """S3 where a server is named, else files in the data directory."""
+    secret = config.secret_key.encode()
+    if config.s3 is None:
+        return DiskStorage(config.data_dir / "files", secret)
+    s3 = config.s3
+    keys = (s3.access_key, s3.private_key)
+    return S3Storage(s3.host, s3.bucket, *keys, secret, region=s3.region, public_host=s3.public_host)
+
+
+def make_dash(server: flask.Flask) -> dash.Dash:
+    """The pages' app; everything it serves comes from this machine."""
+    return dash.Dash(
+        "spi_dash",
+        server=server,
+        use_pages=True,
+        pages_folder="",
+        title="Spi Dash",
+        update_title="",
+        serve_locally=True,
+        suppress_callback_exceptions=False,
+    )
+
+
+def _name_request() -> Response | None:
+    flask.g.request_id = secrets.token_hex(6)
+    return None
+
+
+def _no_such_script(_error: Exception) -> Response:
+    return error_response(NotFound("the pages have no such script or style"))

@@ -1,0 +1,139 @@
+"""What the tests share: a fresh server on an empty database, callers of every role, and pictures."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import dash
+import pytest
+from flask.testing import FlaskClient
+from urllib3.filepost import encode_multipart_formdata
+from werkzeug.test import TestResponse
+
+from spi_dash.app import create_app
+from spi_dash.config import Config
+from spi_dash.context import Spi
+from spi_dash.demo.pictures import tiny_picture
+from spi_dash.storage import MemoryStorage, Storage
+
+pytest_plugins = ["stack.mariadb", "stack.databases", "stack.ceph"]
+
+ADMIN, WRITER, READER = ("admin", "a long password"), ("writer", "writer password"), ("reader", "reader password")
+NOON = datetime(2022, 7, 1, 12)
+REAL_PICTURES = Path(__file__).parents[2] / "shared" / "data" / "images"
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    environ = {
+        "SPI_DATA_DIR": str(tmp_path / "data"),
+        "SECRET_API_KEY": "a secret key for tests",
+        "API_ADMIN_PASSWORD": ADMIN[1],
+        "UID_PASSWORD": "another long password",
+    }
+    (tmp_path / "data").mkdir()
+    return Config.from_env(environ)
+
+
+@pytest.fixture
+def storage() -> Storage:
+    return MemoryStorage()
+
+
+@pytest.fixture
+def server(config: Config, storage: Storage) -> Any:
+    """A fresh application. Dash keeps its page registry in a global: clear it."""
+    dash.page_registry.clear()
+    return create_app(config, storage=storage)
+
+
+@pytest.fixture
+def spi(server: Any) -> Spi:
+    return server.extensions["spi_dash"]
+
+
+@pytest.fixture
+def client(server: Any) -> Iterator[FlaskClient]:
+    with server.test_client() as client:
+        yield client
+
+
+@pytest.fixture
+def accounts(client: FlaskClient) -> None:
+    """A read-write and a read-only account beside the admin."""
+    users = [
+        {"username": WRITER[0], "password": WRITER[1]},
+        {"username": READER[0], "password": READER[1], "can_write": 0},
+    ]
+    assert client.post("/put_users", json=users, auth=ADMIN).status_code == 200
+
+
+@pytest.fixture
+def post(client: FlaskClient) -> Callable[..., Any]:
+    """Make a call that must succeed, as admin unless said otherwise; returns the JSON answer."""
+
+    def call(path: str, body: Any = None, auth: tuple[str, str] = ADMIN, **options: Any) -> Any:
+        response = client.post(path, json=body, auth=auth, **options)
+        assert response.status_code == 200, response.text
+        return response.json
+
+    return call
+
+
+@pytest.fixture
+def upload(client: FlaskClient) -> Callable[..., TestResponse]:
+    """Upload files: (name, bytes) pairs, with their md5 when `md5s` gives it."""
+
+    def send(
+        *files: tuple[str, bytes], auth: tuple[str, str] = ADMIN, md5s: dict[str, str] | None = None
+    ) -> TestResponse:
+        parts: list[tuple[str, Any]] = [(name, (name, data, "application/jpeg")) for name, data in files]
+        parts += [(f"{name}.md5", md5) for name, md5 in (md5s or {}).items()]
+        return client.post("/_put_new_images", auth=auth, **multipart(parts))
+
+    return send
+
+
+@pytest.fixture
+def make_image(upload: Callable[..., TestResponse]) -> Callable[..., dict[str, Any]]:
+    """Add an image through the API; say only what the test is about. Returns its row."""
+
+    def make(device: str = "0a1b2c3d", at: datetime = NOON, **values: Any) -> dict[str, Any]:
+        response = upload(tiny_picture(device, at, **values))
+        assert response.status_code == 200, response.text
+        return response.json[0]
+
+    return make
+
+
+@pytest.fixture
+def restart(config: Config, spi: Spi) -> Callable[..., Any]:
+    """The same data under a new server process' app."""
+
+    def again(**changes: Any) -> Any:
+        dash.page_registry.clear()
+        return create_app(replace(config, **changes), storage=spi.storage)
+
+    return again
+
+
+def multipart(parts: list[tuple[str, Any]] | dict[str, Any]) -> dict[str, Any]:
+    """A form as arguments of client.post(); werkzeug's own way leaves its temporary files open."""
+    body, content_type = encode_multipart_formdata(parts)
+    return {"data": body, "content_type": content_type}
+
+
+def contents(storage: Storage) -> dict[str, str]:
+    """Every stored key, with its etag."""
+    return {info.key: info.etag for info in storage.list("")}
+
+
+def assert_error(response: TestResponse, status: int, code: str | None = None) -> dict[str, Any]:
+    """Every API error has one shape; returns its inner part."""
+    assert response.status_code == status, response.text
+    assert set(response.json) == {"error"}
+    assert set(response.json["error"]) == {"code", "message", "details"}
+    assert code is None or response.json["error"]["code"] == code
+    return response.json["error"]

@@ -1,0 +1,72 @@
+"""Who may import whom, checked by reading the source; nothing is imported."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "spi_dash"
+BASE = {"errors", "clock"}
+
+MAY_IMPORT = {  # module or package: the parts of spi_dash it may import, besides itself
+    "errors": set(),
+    "clock": set(),
+    "config": BASE,
+    "contract": BASE,
+    "models": BASE,
+    "sql": BASE,
+    "storage": BASE,
+    "trap_image": BASE,
+    "figures": BASE,
+    "compression": BASE,
+    "db": BASE | {"models"},
+    "migrations": BASE | {"models"},
+    "services": BASE | {"models", "sql", "contract", "storage", "trap_image"},
+    "context": BASE | {"config", "storage", "services"},
+    "api": BASE | {"services", "contract", "context", "trap_image", "storage"},
+    "gate": BASE | {"services", "context"},
+    "pages": BASE | {"services", "figures", "context"},
+    "client": BASE | {"contract", "trap_image"},
+    "push": BASE | {"client", "trap_image"},
+    "demo": BASE | {"client", "trap_image"},
+    "detector": BASE | {"client", "contract", "trap_image", "config"},
+    "app": BASE | {"compression", "config", "db", "storage", "context", "api", "gate", "pages", "services"},
+    "cli": BASE | {"app", "client", "config", "db", "demo", "detector", "push", "services", "storage"},
+    "__main__": {"cli"},
+}
+
+OWNERS = {  # library: the only parts of spi_dash that may import it
+    "flask": {"app", "context", "api", "gate", "compression"},
+    "dash": {"app", "pages"},
+    "plotly": {"figures"},
+    "sqlalchemy": {"models", "db", "sql", "services", "migrations"},
+    "alembic": {"db", "migrations"},
+    "pandas": {"services", "figures", "client"},
+    "botocore": {"storage"},
+    "torch": {"detector"},
+    "waitress": {"cli"},
+    "PIL": {"trap_image", "demo", "detector", "services"},
+}
+
+
+def imports(path):
+    """The dotted names one source file imports, made absolute: {"spi_dash.errors.NotFound", "flask", ...}."""
+    package = path.relative_to(PACKAGE.parent).parts[:-1]
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            names |= {".".join([*base, *filter(None, [node.module]), alias.name]) for alias in node.names}
+    return names
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_import_rules(path):
+    part = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    for name in imports(path):
+        top, *rest = name.split(".")
+        if top == "spi_dash" and part != "__init__":
+            assert rest[0] in MAY_IMPORT[part] | {part}, f"{part} must not import {name}"
+        assert part in OWNERS.get(top, {part}), f"{part} must not import {top}"
