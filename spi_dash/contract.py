@@ -45,6 +45,13 @@ def parse_moment(value: Any) -> datetime:
     return moment
 
 
+def parse_flag(value: Any) -> bool:
+    """Clients write true and false, or 1 and 0."""
+    if not isinstance(value, bool | int) or value not in (0, 1):
+        raise ValueError("must be true, false, 1 or 0")
+    return bool(value)
+
+
 def style_of(body: bytes) -> Style:
     """The way to write times in the answer: as the request wrote them, clients of 2021 read no other."""
     return "legacy" if _LEGACY_STRING.search(body) else "iso"
@@ -57,23 +64,38 @@ def unwrap(value: Any) -> Any:
     return value
 
 
+_LETTERS = "¡-¬®-ɏ"  # printable letters and signs of Latin scripts, beside ASCII
+_USER_NAME = (
+    f"^[!-9;-~{_LETTERS}]([ !-9;-~{_LETTERS}]{{0,30}}[!-9;-~{_LETTERS}])?$"  # no colon: HTTP Basic splits there
+)
+BUNDLE_NAME = "^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
+_PRINTABLE = f"^[ -~{_LETTERS}]*$"
+_PART = f"[.]?[A-Za-z0-9_@+=,()~{_LETTERS}][A-Za-z0-9_@+=,()~. {_LETTERS}-]{{0,99}}"
+_PATH = f"^{_PART}(/{_PART}){{0,9}}$"  # no empty parts, no . and ..
+
 Moment = Annotated[datetime, BeforeValidator(parse_moment), WithJsonSchema(_MOMENT_SCHEMA)]
+Flag = Annotated[bool, BeforeValidator(parse_flag), WithJsonSchema({"enum": [True, False, 0, 1]})]
+Pixel = Annotated[int, Field(strict=True, ge=-1_000_000, le=1_000_000)]
 DevicePattern = Annotated[str, Field(max_length=MAX_DEVICE_CHARS, description="device, or a LIKE pattern: % is all")]
 
 
-class Info(BaseModel):
-    """One element of a request's list. Unknown keys are ignored, arrays of one are scalars."""
+class Part(BaseModel):
+    """A part of an element of a request's list. Unknown keys are ignored."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True, str_strip_whitespace=False)
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class Info(Part):
+    """One element of a request's list. Unknown keys are ignored, arrays of one are scalars."""
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         schema = handler.resolve_ref_schema(handler(core_schema))
         for name, field in schema.get("properties", {}).items():
-            if name not in ("annotations", "contour", "metadata"):
-                schema["properties"][name] = {
-                    "anyOf": [field, {"type": "array", "items": field, "minItems": 1, "maxItems": 1}]
-                }
+            if name not in ("annotations", "metadata"):
+                nothing = {"minItems": 0 if "null" in str(field.get("anyOf")) else 1}
+                one = {"type": "array", "items": field, "maxItems": 1, **nothing}
+                schema["properties"][name] = {"anyOf": [field, one]}
         return schema
 
 
@@ -104,25 +126,25 @@ class NewUser(Info):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    username: Annotated[str, Field(min_length=1, max_length=32)]
-    password: Annotated[str, Field(min_length=1, max_length=1024)]
-    email: Annotated[str, Field(max_length=64)] | None = None
-    is_admin: bool = False
-    can_write: bool = True
+    username: Annotated[str, Field(max_length=32, pattern=_USER_NAME)]
+    password: Annotated[str, Field(min_length=1, max_length=1024, pattern=r"^[^\x00]+$")]
+    email: Annotated[str, Field(max_length=64, pattern=_PRINTABLE)] | None = None
+    is_admin: Flag = False
+    can_write: Flag = True
 
 
-class Outline(Info):
+class Outline(Part):
     """One object: a closed line of [[x, y]] points, pixels of the full picture; it may leave the frame."""
 
-    contour: list[tuple[tuple[int, int]]]
+    contour: list[tuple[tuple[Pixel, Pixel]]]
     name: Annotated[str, Field(max_length=128)] = "annotation"
-    value: int = 0
+    value: Annotated[int, Field(strict=True, ge=-(2**31), lt=2**31)] = 0
     stroke_colour: Annotated[str, Field(max_length=32)] = "#0000ff"
     fill_colour: Annotated[str, Field(max_length=32)] = "#ff0000"
 
 
-class AnnotationMetadata(Info):
-    model_config = ConfigDict(extra="allow", frozen=True)
+class AnnotationMetadata(Part):
+    """Which image, and which version of which algorithm; further keys are kept."""
 
     algo_name: Annotated[str, Field(min_length=1, max_length=64)]
     algo_version: Annotated[str, Field(min_length=1, max_length=46)]
@@ -141,11 +163,11 @@ class Annotation(Info):
 class BundleFile(Info):
     """A local file of an ML bundle that a client offers to upload."""
 
-    key: Annotated[str, Field(min_length=1, max_length=300, description="path inside the bundle")]
+    key: Annotated[str, Field(max_length=300, pattern=_PATH, description="path inside the bundle")]
     path: Annotated[str, Field(max_length=4096, description="path on the client, sent back as it came")] = ""
     md5: Annotated[str, Field(max_length=64)]
-    mtime: Annotated[float, Field(allow_inf_nan=False, description="UNIX seconds")]
-    bundle_name: Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    mtime: Annotated[float, Field(strict=True, allow_inf_nan=False, description="UNIX seconds")]
+    bundle_name: Annotated[str, Field(min_length=1, max_length=100, pattern=BUNDLE_NAME)]
 
 
 def parse_infos(kind: type[BaseModel], body: Any) -> list[Any]:
@@ -156,7 +178,7 @@ def parse_infos(kind: type[BaseModel], body: Any) -> list[Any]:
     """
     if not isinstance(body, list) or not all(isinstance(item, dict) for item in body):
         raise InvalidInput("the body must be a JSON list of objects", field="body")
-    keep = {"annotations", "contour"}
+    keep = {"annotations", "metadata"}
     infos = [{key: value if key in keep else unwrap(value) for key, value in item.items()} for item in body]
     return [parse(kind, info, f"[{index}].") for index, info in enumerate(infos)]
 
@@ -172,7 +194,7 @@ def parse(kind: type[BaseModel], value: Any, where: str = "") -> Any:
         raise InvalidInput(f"{field}: {reason}", field=field, problems=error.error_count()) from None
 
 
-def parse_filters(body: Any) -> list[dict[str, str]]:
+def parse_filters(body: Any) -> list[dict[str, str | None]]:
     """LIKE patterns by column, one dict per alternative; null is everything."""
     if body is None:
         return [{}]
@@ -185,9 +207,11 @@ def unknown_what(what: str | None, known: tuple[str, ...]) -> NotFound:
     return NotFound(f"{what!r} is not known here: it is one of {', '.join(known)}", field="what")
 
 
-def _pattern(name: str, value: Any) -> str:
+def _pattern(name: str, value: Any) -> str | None:
+    if value is None:
+        return None  # matches nothing, as LIKE NULL does
     if isinstance(value, bool):
         return str(int(value))
-    if isinstance(value, int | str):
+    if isinstance(value, int | float | str):
         return str(value)
     raise InvalidInput(f"{name}: must be text or a number", field=name)

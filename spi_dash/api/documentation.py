@@ -7,6 +7,7 @@ import flask
 from pydantic.json_schema import models_json_schema
 
 from .. import __version__
+from ..contract import BUNDLE_NAME
 from .endpoint import Endpoint
 from .schemas import COMPONENTS, TEXT, Schema
 
@@ -77,9 +78,8 @@ def _operation(endpoint: Endpoint) -> Schema:
         "responses": {"200": _response("done", endpoint.answer), **_refusals(endpoint)},
     }
     if "<what>" in endpoint.path:
-        schema: Schema = (
-            {**TEXT, "enum": list(endpoint.whats)} if endpoint.whats else {**TEXT, "enum": ["metadata", "data"]}
-        )
+        any_text = {**TEXT, "minLength": 1, "description": "metadata: without the outlines; anything else: with them"}
+        schema = {**TEXT, "enum": list(endpoint.whats)} if endpoint.whats else any_text
         operation["parameters"] = [{"name": "what", "in": "path", "required": True, "schema": schema}]
     if (body := _request_body(endpoint)) is not None:
         operation["requestBody"] = body
@@ -91,7 +91,7 @@ def _request_body(endpoint: Endpoint) -> Schema | None:
         return None
     if endpoint.body == "files":
         return {"required": True, "content": {"multipart/form-data": {"schema": UPLOAD_BODY}}}
-    schema: Schema = {**TEXT, "pattern": "^[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}$"}
+    schema: Schema = {**TEXT, "pattern": BUNDLE_NAME}
     if endpoint.info is not None:
         schema = {"type": "array", "items": {"$ref": REF.format(model=endpoint.info.__name__)}}
     elif endpoint.body == "filters":
@@ -100,7 +100,7 @@ def _request_body(endpoint: Endpoint) -> Schema | None:
 
 
 def _filter_schema() -> Schema:
-    value = {"type": ["string", "integer", "boolean"], "description": "a LIKE pattern: % is anything"}
+    value = {"type": ["string", "number", "boolean", "null"], "description": "a LIKE pattern: % is anything"}
     names = ("id", "username", "email", "is_admin", "can_write", "datetime_created", "api_version", "api_user_id")
     return {"type": "object", "properties": dict.fromkeys(names, value), "additionalProperties": False}
 

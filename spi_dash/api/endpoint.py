@@ -19,7 +19,7 @@ from ..services.sign_ins import Caller
 from ..services.users import UserInfo
 from .auth import ROLES, auth
 
-ALL_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE"]
+ALL_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE", "OPTIONS"]
 ROWS_PER_CHUNK = 1000
 JSON_TYPE = "application/json"
 
@@ -65,6 +65,8 @@ def add_endpoint(api: flask.Blueprint, endpoint: Endpoint) -> None:
     guarded = auth.login_required(role=list(ROLES[endpoint.role]))(lambda what=None: _answer(endpoint, what))
 
     def view(what: str | None = None) -> Any:
+        if flask.request.method == "OPTIONS":
+            return "", 204, {"Allow": "OPTIONS, POST"}
         if flask.request.method != "POST":
             raise MethodNotAllowed(valid_methods=["POST"])
         return guarded(what=what)

@@ -1,6 +1,7 @@
 """ML bundles: directories of models, settings and training data that clients keep in step with the server."""
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +11,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from ..clock import unix_s
-from ..contract import BundleFile
+from ..contract import BUNDLE_NAME, BundleFile
 from ..errors import InvalidInput
 from ..models import ObjectChecksum
 from ..storage import FileInfo, Storage
@@ -97,19 +98,13 @@ def files_to_upload(
 
 
 def bundle_key(file: BundleFile) -> str:
-    """Storage key of an offered file; InvalidInput where it would leave the bundle."""
-    path = PurePosixPath(file.key)
-    if path.is_absolute() or ".." in path.parts or "\\" in file.key or str(path) != file.key:
-        raise InvalidInput(f"key: {file.key!r} is not a path inside the bundle", field="key")
+    """Storage key of an offered file."""
     return f"ml/{check_bundle_name(file.bundle_name)}/{file.key}"
 
 
 def check_bundle_name(name: str) -> str:
-    if (
-        not name
-        or name.startswith(".")
-        or not all(char.isascii() and (char.isalnum() or char in "._-") for char in name)
-    ):
+    """The name of a bundle, which is a folder's; InvalidInput for any other text."""
+    if re.fullmatch(BUNDLE_NAME, name) is None:
         raise InvalidInput("the name of a bundle is made of letters, digits, '.', '_' and '-'", field="bundle_name")
     return name
 
