@@ -22,7 +22,7 @@ from .gate import register_gate
 from .pages import register_pages
 from .services import users
 from .services.passwords import PasswordCache
-from .storage import DiskStorage, S3Storage, Storage
+from .storage import Storage, make_storage
 
 IN_MEMORY_MB = 40  # of one request; larger ones are files of ML bundles
 JSON_BODY_MB = 100  # what nginx lets through, and clients were built against
@@ -62,16 +62,6 @@ def create_app(config: Config, storage: Storage | None = None) -> flask.Flask:
     register_pages(make_dash(server))
     server.register_error_handler(DependencyException, _no_such_script)
     return server
-
-
-def make_storage(config: Config) -> Storage:
-    """S3 where a server is named, else files in the data directory."""
-    secret = config.secret_key.encode()
-    if config.s3 is None:
-        return DiskStorage(config.data_dir / "files", secret)
-    s3 = config.s3
-    keys = (s3.access_key, s3.private_key)
-    return S3Storage(s3.host, s3.bucket, *keys, secret, region=s3.region, public_host=s3.public_host)
 
 
 def make_dash(server: flask.Flask) -> dash.Dash:

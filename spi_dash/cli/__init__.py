@@ -1,0 +1,29 @@
+"""The command line. Every command imports what it needs when it runs, so that `spi-dash --help` is quick."""
+
+import click
+
+from .check import check
+from .db import db
+from .demo import demo
+from .detector import detector
+from .push import push
+from .serve import serve
+from .settings import Commands
+from .users import users
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="spi-dash", prog_name="spi-dash")
+def main() -> None:
+    """Spi Dash: the server of a lab with Sticky Pi insect traps.
+
+    \b
+    Look around:       spi-dash demo
+    Run a server:      spi-dash serve --data /srv/spi-dash
+    Add an account:    spi-dash users add maria --data /srv/spi-dash
+    Upload an SD card: spi-dash push /media/card --url https://api.example.org --user maria
+    """
+
+
+for command in (serve, demo, push, users, db, check, detector):
+    main.add_command(command)

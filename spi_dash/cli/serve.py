@@ -1,0 +1,80 @@
+"""spi-dash serve"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from .settings import config_options, load_config
+
+if TYPE_CHECKING:
+    from ..config import Config
+
+
+@click.command()
+@config_options
+@click.option("--host", metavar="H", help="Address to listen on; 0.0.0.0 is all. [default: SPI_HOST, or 127.0.0.1]")
+@click.option("--port", type=click.IntRange(0, 65535), metavar="N", help="[default: SPI_PORT, or 8050] 0 is any free.")
+@click.option("--no-detector", is_flag=True, help="Do not start the insect detector beside the server.")
+def serve(
+    data: Path | None, env_files: tuple[Path, ...], host: str | None, port: int | None, no_detector: bool
+) -> None:
+    """Start the server: the API for devices and the pages for people.
+
+    Without further configuration it keeps everything in the data directory: a database, the pictures, and generated
+    passwords. docs/configuration.md lists the variables that connect it to MariaDB and S3.
+
+    SIGTERM or Ctrl-C stop it when the requests under way are answered, a second one at once.
+    """
+    config = load_config(data, env_files, SPI_HOST=host, SPI_PORT=port)
+    serve_app(config, detector=not no_detector)
+
+
+def serve_app(config: "Config", detector: bool) -> None:
+    """Serve until a signal comes."""
+    import threading
+
+    from . import web
+
+    set_up_logging()
+    web.save_memory()
+    listener = web.bind(config.host, config.port)
+    first_start = is_first_start(config)
+    from ..app import create_app
+
+    server = web.make_server(create_app(config), config, listener)
+    click.echo(f"Spi Dash is at {web.address_of(listener)}")
+    if first_start:
+        click.echo(sign_in_text(config))
+    if detector:
+        start_detector(config)
+    web.run(server, threading.Event())
+    click.echo("Spi Dash has stopped.")
+
+
+def set_up_logging() -> None:
+    """Log lines on stderr."""
+    import logging
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a line for every request that waits
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+
+
+def is_first_start(config: "Config") -> bool:
+    """Whether this embedded server has no database yet."""
+    return config.database_url.startswith("sqlite") and not (config.data_dir / "spi.db").exists()
+
+
+def sign_in_text(config: "Config") -> str:
+    """How to sign in as the admin, and where a generated password is kept."""
+    secrets = config.data_dir / "secrets.env"
+    generated = secrets.exists() and f"API_ADMIN_PASSWORD={config.admin_password}\n" in secrets.read_text()
+    if not generated:
+        return f"Sign in as {config.admin_name}, with the password of API_ADMIN_PASSWORD."
+    where = f"It is kept in {secrets}; spi-dash users reset-password {config.admin_name} sets another."
+    return f"Sign in as {config.admin_name} with the password {config.admin_password}\n{where}"
+
+
+def start_detector(config: "Config") -> None:
+    """Where the detector will be started beside the server; there is none yet."""

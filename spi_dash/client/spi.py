@@ -1,0 +1,203 @@
+"""The calls of the wire contract, one method each."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal
+
+from urllib3.fields import RequestField
+
+from ..errors import Conflict, InvalidInput
+from . import bundles, files
+from .transport import Transport
+
+Rows = list[dict[str, Any]]
+What = Literal["metadata", "image", "thumbnail", "thumbnail-mini"]
+WHATS: tuple[What, ...] = ("metadata", "image", "thumbnail", "thumbnail-mini")
+KEYS_PER_REQUEST = 500
+BUNDLE_KINDS = ("all", "data", "model")
+
+
+class SpiClient(Transport):
+    """A server and a user. Thread-safe; `with SpiClient(url, user, password) as client:` closes its connections.
+
+    Rows come as dicts with the keys of the wire, times as naive UTC datetimes. Times go out as naive UTC; those with a
+    zone are converted. What fails raises a class of spi_dash.errors; network failures, 5xx and 429 are repeated first.
+    """
+
+    def __enter__(self) -> "SpiClient":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # Users
+
+    def get_users(self, info: Iterable[Mapping[str, Any]] | None = None) -> Rows:
+        """Accounts that match any of the filters; without filters, all."""
+        return self.post_json("get_users", [{}] if info is None else _dicts(info))
+
+    def put_users(self, info: Iterable[Mapping[str, Any]]) -> Rows:
+        """Create accounts: `username`, `password`, and `email`, `is_admin`, `can_write` where they matter."""
+        return self.post_json("put_users", _dicts(info))
+
+    def delete_users(self, info: Iterable[Mapping[str, Any]]) -> Rows:
+        """Delete the accounts that match any of the filters."""
+        return self.post_json("delete_users", _dicts(info))
+
+    # Images
+
+    def upload_image(self, name: str, data: bytes) -> dict[str, Any]:
+        """Upload one picture; `name` says device and time.
+
+        A picture that is there already with the same bytes is no error: its row is returned.
+
+        Raises:
+            Conflict: the server has another picture of this device and time.
+        """
+        md5 = files.md5_of(data)
+        picture = RequestField(name, data, filename=name)
+        picture.make_multipart(content_type="application/jpeg")
+        checksum = RequestField(f"{name}.md5", md5)
+        checksum.make_multipart()
+        try:
+            rows = self.post_files("_put_new_images", [picture, checksum])
+        except Conflict:
+            row = self._find_same(name, md5)
+            if row is None:
+                raise
+            return row
+        if len(rows) != 1 or rows[0].get("md5") != md5:
+            raise InvalidInput(f"the server has not confirmed {name}", answer=rows)
+        return rows[0]
+
+    def put_images(self, pictures: Iterable[str | Path] | Mapping[str, bytes]) -> Rows:
+        """Upload pictures, files or bytes by name, that the server does not have; the rows of those it took.
+
+        A picture that is there, with whatever bytes, is skipped. For folders and many pictures, see spi_dash.push.
+        """
+        named: Iterable[tuple[str, bytes | Path]]
+        named = (
+            pictures.items() if isinstance(pictures, Mapping) else ((Path(path).name, Path(path)) for path in pictures)
+        )
+        rows, rest = [], iter(named)
+        while chunk := dict(islice(rest, KEYS_PER_REQUEST)):
+            keys = {name: image_key(name) for name in chunk}
+            there = {(row["device"].lower(), row["datetime"]) for row in self.get_images(keys.values())}
+            for name, picture in chunk.items():
+                if (keys[name]["device"].lower(), keys[name]["datetime"]) not in there:
+                    data = picture if isinstance(picture, bytes) else picture.read_bytes()
+                    rows.append(self.upload_image(name, data))
+        return rows
+
+    def get_images(self, keys: Iterable[Mapping[str, Any]], what: What = "metadata") -> Rows:
+        """The images with exactly these devices and times; those the server does not have are left out."""
+        return self.post_json(f"get_images/{what}", _pick(keys, "device", "datetime"))
+
+    def get_image_series(self, device: str, start: datetime, end: datetime, what: What = "metadata") -> Rows:
+        """The images of matching devices (`%` is all) from start to before end."""
+        return self.post_json(f"get_image_series/{what}", _series(device, start, end))
+
+    def get_images_to_annotate(
+        self, algo_name: str, algo_version: str, device: str, start: datetime, end: datetime, what: What = "image"
+    ) -> Rows:
+        """Claim a few images that this version of the algorithm has not seen; [] when there are none left."""
+        algorithm = {"algo_name": algo_name, "algo_version": algo_version}
+        info = [{**algorithm, **each} for each in _series(device, start, end)]
+        return self.post_json(f"get_images_to_annotate/{what}", info)
+
+    def delete_images(self, keys: Iterable[Mapping[str, Any]]) -> Rows:
+        """Delete images with their annotations; returns the rows that were there."""
+        return self.post_json("delete_images", _pick(keys, "device", "datetime"))
+
+    # Annotations
+
+    def put_uid_annotations(self, info: Iterable[Mapping[str, Any]]) -> Rows:
+        """Store what a detector found, all of it or nothing.
+
+        Raises:
+            Conflict: this version of the algorithm has an annotation of one of the images; also when the answer to a
+                first attempt was lost on the way.
+        """
+        return self.post_json("put_uid_annotations", _dicts(info))
+
+    def get_uid_annotations(self, keys: Iterable[Mapping[str, Any]], what: str = "data") -> Rows:
+        """The annotations of these images; `what="metadata"` leaves out the outlines in `json`."""
+        return self.post_json(f"get_uid_annotations/{what}", _pick(keys, "device", "datetime"))
+
+    def get_uid_annotations_series(self, device: str, start: datetime, end: datetime, what: str = "data") -> Rows:
+        """The annotations of the images of matching devices from start to before end."""
+        return self.post_json(f"get_uid_annotations_series/{what}", _series(device, start, end))
+
+    # ML bundles
+
+    def get_ml_bundle_file_list(self, bundle: str, what: str = "all") -> Rows:
+        """The files of a bundle, with links: `what` is all, data or model."""
+        if what not in BUNDLE_KINDS:
+            raise InvalidInput(f"what: {what!r} is none of {', '.join(BUNDLE_KINDS)}", field="what")
+        return self.post_json(f"_get_ml_bundle_file_list/{what}", bundle)
+
+    def get_ml_bundle_upload_links(self, info: Sequence[Mapping[str, Any]]) -> Rows:
+        """Which of these local files the server wants, and the form to send each."""
+        return self.post_json("_get_ml_bundle_upload_links", _dicts(info))
+
+    def download_bundle(self, bundle: str, folder: str | Path, what: str = "all") -> list[Path]:
+        """Bring a local copy of a bundle up to date; returns what was downloaded."""
+        return bundles.download_bundle(self, self.get_ml_bundle_file_list(bundle, what), Path(folder))
+
+    def upload_bundle(self, bundle: str, folder: str | Path) -> list[Path]:
+        """Send what is new in a local bundle; returns what was uploaded."""
+        info = bundles.list_files(Path(folder), bundle)
+        return bundles.upload_files(self, self.get_ml_bundle_upload_links(info), Path(folder)) if info else []
+
+    # Files
+
+    def download(self, url: str, path: str | Path, md5: str | None = None) -> Path:
+        """Store what a link leads to, checked; the file is whole or not there."""
+        files.download(self, url, Path(path), md5)
+        return Path(path)
+
+    def fetch(self, url: str, md5: str | None = None) -> bytes:
+        """What a link leads to, in memory, checked."""
+        return files.fetch(self, url, md5)
+
+    def _find_same(self, name: str, md5: str) -> dict[str, Any] | None:
+        """The row of this very picture: the first answer may have been lost, or somebody else was faster."""
+        rows = self.get_images([image_key(name)])
+        return next((row for row in rows if row.get("md5") == md5), None)
+
+
+def image_key(name: str) -> dict[str, Any]:
+    """Device and time of a picture, from its file name.
+
+    Raises:
+        InvalidInput: not the name of a trap's picture.
+    """
+    from ..trap_image import parse_name  # with Pillow: scripts that only read need none of it
+
+    device, taken_at = parse_name(name)
+    return {"device": device, "datetime": taken_at}
+
+
+def _named(pictures: Iterable[str | Path] | Mapping[str, bytes]) -> Iterator[tuple[str, bytes | Path]]:
+    if isinstance(pictures, Mapping):
+        yield from pictures.items()
+    else:
+        yield from ((Path(path).name, Path(path)) for path in pictures)
+
+
+def _dicts(info: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    return [dict(each) for each in info]
+
+
+def _pick(rows: Iterable[Mapping[str, Any]], *names: str) -> list[dict[str, Any]]:
+    """Only what identifies: whole rows of earlier answers are often passed in."""
+    try:
+        return [{name: row[name] for name in names} for row in rows]
+    except KeyError as error:
+        raise InvalidInput(f"{error.args[0]} is missing", field=error.args[0]) from None
+
+
+def _series(device: str, start: datetime, end: datetime) -> list[dict[str, Any]]:
+    return [{"device": device, "start_datetime": start, "end_datetime": end}]
