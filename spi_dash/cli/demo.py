@@ -76,6 +76,7 @@ def _serve(config: "Config", days: int, n_traps: int) -> None:
 
     server = web.make_server(create_app(config), config, listener)
     url, stop = web.address_of(listener), threading.Event()
+    web.stop_on_signals(server, stop)
     click.echo(f"The demo is at {url}\n{sign_in_text(config)}\nCtrl-C stops it.")
     client = SpiClient(url, config.admin_name, config.admin_password, sleep=stop.wait)
     devices = [_start_device(client, trap, days, stop) for trap in make_traps(SEED, n_traps)]

@@ -42,13 +42,14 @@ def serve_app(config: "Config", detector: bool) -> None:
     first_start = is_first_start(config)
     from ..app import create_app
 
-    server = web.make_server(create_app(config), config, listener)
+    server, stop = web.make_server(create_app(config), config, listener), threading.Event()
+    web.stop_on_signals(server, stop)
     click.echo(f"Spi Dash is at {web.address_of(listener)}")
     if first_start:
         click.echo(sign_in_text(config))
     if detector:
         start_detector(config)
-    web.run(server, threading.Event())
+    web.run(server, stop)
     click.echo("Spi Dash has stopped.")
 
 

@@ -79,17 +79,20 @@ def make_server(app: Any, config: "Config", listener: socket.socket) -> "TcpWSGI
     return create_server(app, sockets=[listener], **SETTINGS, **sizes, **proxy)
 
 
-def run(server: "TcpWSGIServer", stop: threading.Event, stop_within_s: float = STOP_WITHIN_S) -> None:
-    """Serve until `stop` is set, or SIGTERM or SIGINT comes; then finish what is under way. A second signal kills."""
+def stop_on_signals(server: "TcpWSGIServer", stop: threading.Event) -> None:
+    """SIGTERM and SIGINT set `stop`; a second one kills. Call it before anybody is told that the server runs."""
 
     def on_signal(number: int, _frame: object) -> None:
         signal.signal(number, signal.SIG_DFL)
         stop.set()
         server.pull_trigger()
 
-    if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, on_signal)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, on_signal)
+
+
+def run(server: "TcpWSGIServer", stop: threading.Event, stop_within_s: float = STOP_WITHIN_S) -> None:
+    """Serve until `stop` is set; then finish what is under way."""
     while not stop.is_set():
         _turn(server)
     wasyncore.dispatcher.close(server)  # the listening socket: new connections are refused from here on
