@@ -1,0 +1,1 @@
+"""The universal insect detector: finds insects on pictures of sticky cards. Needs the extra `[detector]`."""
