@@ -1,5 +1,6 @@
 """What the tests share: a fresh server on an empty database, callers of every role, and pictures."""
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime
@@ -21,8 +22,30 @@ from spi_dash.storage import MemoryStorage, Storage
 pytest_plugins = ["stack.mariadb", "stack.databases", "stack.ceph"]
 
 ADMIN, WRITER, READER = ("admin", "a long password"), ("writer", "writer password"), ("reader", "reader password")
+NO_PICTURES = "../shared/data"  # named in the reason to skip a test that needs the real pictures
 NOON = datetime(2022, 7, 1, 12)
 REAL_PICTURES = Path(__file__).parents[2] / "shared" / "data" / "images"
+
+
+def not_run(terminalreporter: Any) -> list[Any]:
+    return [report for report in terminalreporter.stats.get("skipped", []) if NO_PICTURES not in str(report.longrepr)]
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Name what was not run, and why."""
+    skipped = not_run(terminalreporter)
+    if skipped and os.environ.get("CI"):
+        terminalreporter.section("not run, which counts as a failure where CI is set")
+        for report in skipped:
+            terminalreporter.line(f"{report.nodeid}: {report.longrepr[-1]}")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """CI must run everything, but what needs the real pictures."""
+    skipped = not_run(session.config.pluginmanager.get_plugin("terminalreporter"))
+    if skipped and os.environ.get("CI") and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 @pytest.fixture

@@ -253,7 +253,7 @@ def test_answers_are_compressed(make_image, client):
 def test_real_pictures_come_back_unchanged(upload, post, client):
     files = sorted(REAL_PICTURES.rglob("*.jpg"))
     if not files:
-        pytest.skip("no real pictures beside this checkout")
+        pytest.skip("the real pictures of ../shared/data are not here")
     for file in files:
         assert upload((file.name, file.read_bytes())).status_code == 200
     rows = post("/get_image_series/image", ALL)

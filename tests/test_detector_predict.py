@@ -149,7 +149,7 @@ def is_inside(detection, h, w):
 
 def real_piece():
     if not REAL_LABELS.is_dir():
-        pytest.skip("real labels are not in ../shared/data")
+        pytest.skip("the real pictures of ../shared/data are not here")
     return read_card(REAL_LABELS / "398948ee.2020-08-31_09-18-40.svg").image[400:1200, 200:1200]
 
 
