@@ -20,11 +20,13 @@ from .context import Spi
 from .errors import NotFound
 from .gate import register_gate
 from .pages import register_pages
-from .services import users
+from .pages.failures import report_failure
+from .services import rollups, users
 from .services.passwords import PasswordCache
 from .storage import Storage, make_storage
 
 IN_MEMORY_MB = 40  # of one request; larger ones are files of ML bundles
+FIRST_COUNT_S = 600  # a season that another server wrote is counted before anybody looks at it
 JSON_BODY_MB = 100  # what nginx lets through, and clients were built against
 
 
@@ -44,6 +46,7 @@ def create_app(config: Config, storage: Storage | None = None) -> flask.Flask:
     server.config["MAX_CONTENT_LENGTH"] = JSON_BODY_MB * 2**20
     database = db.connect(config.database_url)
     db.upgrade(database)
+    rollups.refresh(database.begin, database.read, for_s=FIRST_COUNT_S)
     accounts = [(config.admin_name, config.admin_password), (config.uid_user, config.uid_password)]
     with database.begin() as session:
         users.ensure_start_users(session, accounts, utcnow())
@@ -75,6 +78,7 @@ def make_dash(server: flask.Flask) -> dash.Dash:
         update_title="",
         serve_locally=True,
         suppress_callback_exceptions=False,
+        on_error=report_failure,
     )
 
 

@@ -18,6 +18,7 @@ def register_compression(server: flask.Flask) -> None:
     def compress(response: flask.Response) -> flask.Response:
         if not _worth_it(response):
             return response
+        response.direct_passthrough = False  # files, too, are read and compressed
         response.headers["Content-Encoding"] = "gzip"
         response.vary.add("Accept-Encoding")
         if response.is_streamed:

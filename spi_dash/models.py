@@ -237,7 +237,7 @@ class ImageBucket(Base):
     """The images of one device in one hour (span_s 3600) or UTC day (86400). Times are UNIX seconds."""
 
     __tablename__ = "rollup_images"
-    __table_args__ = _table_args()
+    __table_args__ = ({**Base.__table_args__, "sqlite_with_rowid": False},)  # its rows lie in the order of the key
 
     span_s: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     device: Mapped[str] = mapped_column(String(8), primary_key=True)
@@ -261,7 +261,7 @@ class AnnotationBucket(Base):
     """What one version of a detector found in the images of one bucket."""
 
     __tablename__ = "rollup_annotations"
-    __table_args__ = _table_args()
+    __table_args__ = ({**Base.__table_args__, "sqlite_with_rowid": False},)  # its rows lie in the order of the key
 
     detector_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     span_s: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)

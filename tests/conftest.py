@@ -1,7 +1,10 @@
 """What the tests share: a fresh server on an empty database, callers of every role, and pictures."""
 
+import contextlib
 import os
-from collections.abc import Callable, Iterator
+import shutil
+import sqlite3
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -48,16 +51,34 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
-@pytest.fixture
-def config(tmp_path: Path) -> Config:
+def make_config(data_dir: Path) -> Config:
+    data_dir.mkdir()
     environ = {
-        "SPI_DATA_DIR": str(tmp_path / "data"),
+        "SPI_DATA_DIR": str(data_dir),
         "SECRET_API_KEY": "a secret key for tests",
         "API_ADMIN_PASSWORD": ADMIN[1],
         "UID_PASSWORD": "another long password",
     }
-    (tmp_path / "data").mkdir()
     return Config.from_env(environ)
+
+
+@pytest.fixture(scope="session")
+def fresh_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The database of a server that was started once, to be copied: faster than to make it for each test."""
+    config = make_config(tmp_path_factory.mktemp("fresh") / "data")
+    dash.page_registry.clear()
+    create_app(config, storage=MemoryStorage())
+    path = config.data_dir / "spi.db"
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return path
+
+
+@pytest.fixture
+def config(tmp_path: Path, fresh_database: Path) -> Config:
+    config = make_config(tmp_path / "data")
+    shutil.copy(fresh_database, config.data_dir / "spi.db")
+    return config
 
 
 @pytest.fixture
@@ -78,9 +99,8 @@ def spi(server: Any) -> Spi:
 
 
 @pytest.fixture
-def client(server: Any) -> Iterator[FlaskClient]:
-    with server.test_client() as client:
-        yield client
+def client(server: Any) -> FlaskClient:
+    return server.test_client()
 
 
 @pytest.fixture

@@ -1,0 +1,67 @@
+/* Rows as figures/rows.py packs them, into arrays to draw. */
+"use strict";
+spi.series = {
+    /** Differences to numbers; NaN where nothing is. */
+    unpack(text, scale = 1, length = 0) {
+        if (!text) return new Float64Array(length).fill(NaN);
+        const parts = text.split(","), values = new Float64Array(parts.length);
+        let sum = 0;
+        for (let i = 0; i < parts.length; i++) {
+            if (parts[i] === "") values[i] = NaN;
+            else values[i] = (sum += +parts[i]) / scale;
+        }
+        return values;
+    },
+
+    row(packed) {
+        const {bucket} = packed, t = spi.series.unpack(packed.t), n = t.length;
+        const unpack = (name, scale = 1) => spi.series.unpack(packed[name], scale, n);
+        const row = {...packed, t, n: unpack("n"), done: unpack("done"), temp: unpack("temp", 10), hum: unpack("hum"),
+            lum: unpack("lum", 10), low: unpack("min_temp", 10), high: unpack("max_temp", 10),
+            insects: unpack("insects", bucket ? 10 : 1), most: unpack("most"), afterGap: new Set(packed.gaps)};
+        row.from = row.t.map((t) => (bucket ? Math.floor(t / bucket) * bucket : t));
+        row.x = bucket ? row.from.map((t) => t + bucket / 2) : row.t;
+        return row;
+    },
+
+    /** Index of the point nearest to t, or -1. */
+    nearest(row, t) {
+        const x = row.x;
+        if (!x.length) return -1;
+        let low = 0, high = x.length - 1;
+        while (low < high) {
+            const middle = (low + high) >> 1;
+            if (x[middle] < t) low = middle + 1;
+            else high = middle;
+        }
+        return low > 0 && t - x[low - 1] < x[low] - t ? low - 1 : low;
+    },
+
+    /** Where the value of a point ends. */
+    until(row, i) {
+        if (row.bucket) return row.from[i] + row.bucket;
+        const next = i + 1 < row.t.length && !row.afterGap.has(i + 1) ? row.t[i + 1] : row.t[i] + row.cadence;
+        return next;
+    },
+
+    range(rows, name) {
+        let low = Infinity, high = -Infinity;
+        for (const row of rows) for (const value of row[name]) {
+            if (value < low) low = value;
+            if (value > high) high = value;
+        }
+        return low <= high ? [low, high] : null;
+    },
+
+    /** A range wide enough that noise does not fill it. */
+    atLeast: ([low, high], width) => (high - low >= width ? [low, high] : [low - (width - high + low) / 2, high + (width - high + low) / 2]),
+
+    /** Common or own y scales: {temp: [low, high], insects: most, lum: [low, high]}. */
+    scales(rows) {
+        const {range} = spi.series;
+        const temp = [range(rows, "low"), range(rows, "high"), range(rows, "temp")].filter(Boolean).flat();
+        const low = Math.floor(Math.min(...temp, 5) / 5) * 5, high = Math.ceil(Math.max(...temp, low + 15) / 5) * 5;
+        const insects = range(rows, "insects");
+        return {temp: [low, high], insects: Math.max(5, insects ? insects[1] * 1.08 : 5), lum: spi.series.atLeast(range(rows, "lum") || [0, 1], 2)};
+    },
+};

@@ -1,0 +1,201 @@
+/* Explore: the rows of all traps, drawn when they come near the window. */
+"use strict";
+spi.explore = {
+    data: null, rows: [], view: null, nodes: new Map(), series: {temp: true, hum: true, insects: true, lum: true}, shared: true,
+
+    root: () => document.querySelector(".explore .rows"),
+
+    /** The server's answer: all rows, or those that changed. */
+    take(data) {
+        const {explore} = spi, held = explore.data;
+        document.body.classList.remove("is-loading");
+        if (data.partial) {
+            const same = held && ["start", "end", "bucket", "detector", "zone"].every((name) => held[name] === data[name]);
+            if (!same || held.devices.join() !== data.devices.join()) {
+                spi.scope.shown = null;
+                return spi.scope.tell();
+            }
+            const fresh = new Map(data.rows.map((row) => [row.device, spi.series.row(row)]));
+            explore.rows = explore.rows.map((row) => fresh.get(row.device) || row);
+        } else explore.rows = data.rows.map(spi.series.row);
+        const zoomed = data.partial && (explore.view.start !== held.start || explore.view.end !== held.end);
+        explore.data = data;
+        spi.time.zone = data.zone;
+        spi.time.siteOffset = data.offset;
+        const {start, end} = zoomed ? explore.view : data;
+        explore.show(start, end);
+    },
+
+    /** Draw a range; also while the finer data of a zoom is on its way. */
+    show(start, end) {
+        const {explore} = spi, root = explore.root();
+        if (!root) return;
+        const style = getComputedStyle(root), phone = root.clientWidth < 640;
+        const label = phone ? 0 : parseInt(style.getPropertyValue("--label"), 10);
+        const plotWidth = root.clientWidth - label - spi.plot.LEFT - spi.plot.RIGHT;
+        if (plotWidth < 50) return;
+        explore.view = {start, end, plotWidth, label, height: parseInt(style.getPropertyValue("--plot"), 10),
+            series: explore.series, nights: explore.data.nights || {}};
+        explore.look = spi.plot.look();
+        explore.common = spi.series.scales(explore.rows);
+        explore.place(root);
+        spi.axis.draw(explore.view);
+        spi.slider.draw(explore.view);
+    },
+
+    /** One node per row, kept for as long as the trap is in scope. */
+    place(root) {
+        const {explore} = spi, old = explore.nodes, wanted = explore.rows.filter((row) => row.images || explore.data.rows.length);
+        explore.nodes = new Map();
+        explore.watcher ||= new IntersectionObserver(explore.seen, {rootMargin: "300px 0px"});
+        for (const row of wanted) {
+            const kept = old.get(row.device), node = kept && kept.isConnected ? kept : explore.makeRow(row);
+            node.spiRow = row;
+            node.spiStale = true;
+            explore.nodes.set(row.device, node);
+            spi.label.fill(node.querySelector(".label"), row, explore.data);
+            if (node.parentNode !== root) explore.watcher.observe(node);
+            else if (node.spiNear) explore.paint(node);
+            root.append(node);
+        }
+        for (const node of [...root.children]) if (!explore.nodes.has(node.dataset.device)) {
+            explore.watcher.unobserve(node);
+            node.remove();
+        }
+    },
+
+    makeRow(row) {
+        const canvas = spi.make("canvas.plot", {role: "img", tabindex: "0", "aria-label": spi.label.sentence(row)});
+        const side = spi.make("div.side", {}, [canvas, spi.make("div.strip")]);
+        return spi.make("section.row", {"data-device": row.device, "aria-label": row.name || row.device},
+            [spi.make("div.label"), side]);
+    },
+
+    seen(entries) {
+        for (const entry of entries) {
+            entry.target.spiNear = entry.isIntersecting;
+            if (entry.isIntersecting && entry.target.spiStale) spi.explore.paint(entry.target);
+        }
+    },
+
+    paint(node) {
+        const {explore} = spi, row = node.spiRow, canvas = node.querySelector("canvas");
+        node.spiStale = false;
+        const scales = explore.shared ? explore.common : {...spi.series.scales([row]), lum: explore.common.lum};
+        spi.plot.draw(canvas, row, explore.view, scales, explore.look);
+        canvas.setAttribute("aria-label", spi.label.sentence(row));
+        spi.strip.fill(node.querySelector(".strip"), row, explore.view);
+    },
+
+    again: () => spi.explore.view && spi.explore.show(spi.explore.view.start, spi.explore.view.end),
+};
+
+/* What stands left of a row. */
+spi.label = {
+    fill(box, row, data) {
+        const age = Date.now() / 1000 - row.last, late = Math.max(5400, 4 * row.cadence);
+        const state = !row.ever ? "never" : age < late ? "ok" : age < 3 * 86400 ? "late" : "silent";
+        const name = spi.make("div.name", {}, row.name || row.device);
+        if (data.writer) name.append(spi.make("button.rename", {title: "Name and site", "aria-label": `Name and site of ${row.name || row.device}`}, [spi.icon("pencil")]));
+        const lines = [name];
+        const second = [row.name ? row.device : "", row.site].filter(Boolean).join(" · ");
+        if (second) lines.push(spi.make("div.where", {title: second}, second));
+        const when = age < 30 * 86400 ? spi.time.ago(age) + (age < 90 ? "" : " ago")
+            : spi.time.format(row.last, {day: "numeric", month: "short", year: "numeric"});
+        lines.push(spi.make("div.state", {title: `last picture ${spi.time.stamp(row.last)} (${spi.time.label(row.last)})`},
+            [spi.make(`span.dot.${state}`), when]));
+        lines.push(spi.make("div.catch", {title: spi.label.sentence(row)}, spi.label.catch(row, data)));
+        box.replaceChildren(...lines);
+    },
+
+    /** The newest count of the range, never without saying so when there is none. */
+    catch(row, data) {
+        if (!row.images) return "no pictures here";
+        for (let i = row.insects.length - 1; i >= 0; i--)
+            if (!Number.isNaN(row.insects[i])) {
+                const count = Math.round(row.insects[i]);
+                return `${count} ${count === 1 ? "insect" : "insects"}`;
+            }
+        return data.detector ? "awaiting detection" : "not detected";
+    },
+
+    sentence(row) {
+        const waiting = row.images - row.annotated;
+        return `${row.name || row.device}: ${spi.number(row.images)} pictures, ` +
+            `${spi.number(row.objects)} outlines in ${spi.number(row.annotated)} of them` +
+            (waiting ? `, ${spi.number(waiting)} awaiting detection` : "");
+    },
+};
+
+/* The time axis below all rows. */
+spi.axis = {
+    draw(view) {
+        const axis = document.querySelector(".explore .ticks");
+        const left = view.label + spi.plot.LEFT;
+        const ticks = spi.time.ticks(view.start, view.end, view.plotWidth, view.label ? 84 : 64).map(({t, text, strong}) => {
+            const part = (t - view.start) / (view.end - view.start);
+            return spi.make(`span.tick${strong ? ".strong" : ""}`, {style: `left:${left + part * view.plotWidth}px`}, text);
+        });
+        axis.replaceChildren(spi.make("span.zone-name", {}, spi.time.label(view.start)), ...ticks);
+    },
+};
+
+dash_clientside.explore = {
+    draw(text) {
+        if (text) spi.explore.take(JSON.parse(text));
+        return dash_clientside.no_update;
+    },
+
+    named() {
+        spi.naming.box.close();
+        spi.toast.show("Saved.", "", "quiet");
+        spi.scope.shown = null;
+        spi.scope.tell();
+    },
+};
+
+/* A trap's name and site, for those who may write. */
+spi.naming = {
+    box: null,
+
+    open(row) {
+        const {make} = spi, field = (name, label, value, length) =>
+            make("label", {}, [label, make("input", {name, value, maxlength: length, autocomplete: "off"})]);
+        const cancel = make("button.outline", {type: "button"}, "Cancel");
+        const form = make("form", {method: "dialog"}, [make("h2", {}, `Trap ${row.device}`), field("name", "Name", row.name, 64),
+            field("site", "Site", row.site, 128), make("div.buttons", {}, [cancel, make("button.filled", {type: "submit"}, "Save")])]);
+        const box = (spi.naming.box = make("dialog.small", {"aria-label": "Name and site"}, [form]));
+        cancel.addEventListener("click", () => box.close());
+        box.addEventListener("close", () => box.remove());
+        form.addEventListener("submit", (event) => {
+            event.preventDefault();
+            const {name, site} = form.elements;
+            dash_clientside.set_props("explore-naming", {data: {device: row.device, name: name.value, site: site.value}});
+        });
+        document.body.append(box);
+        box.showModal();
+    },
+};
+
+{
+    let timer = 0;
+    const later = () => {
+        clearTimeout(timer);
+        timer = setTimeout(spi.explore.again, 60);
+    };
+    window.addEventListener("resize", later);
+    window.addEventListener("spi-theme", later);
+}
+
+document.addEventListener("click", (event) => {
+    const series = event.target.closest("[data-series]"), scale = event.target.closest("[data-scale]");
+    if (series) {
+        const on = (spi.explore.series[series.dataset.series] = !spi.explore.series[series.dataset.series]);
+        series.setAttribute("aria-pressed", String(on));
+    }
+    if (scale) scale.setAttribute("aria-pressed", String((spi.explore.shared = !spi.explore.shared)));
+    if (series || scale) spi.explore.again();
+    if (event.target.closest(".zoom-out")) spi.pointer.zoomOut();
+    const rename = event.target.closest(".rename");
+    if (rename) spi.naming.open(rename.closest(".row").spiRow);
+});

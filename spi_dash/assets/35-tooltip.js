@@ -1,0 +1,141 @@
+/* The frame under the pointer: thumbnail, outlines, values. Only the outlines are asked for, after a moment of rest. */
+"use strict";
+spi.tooltip = {
+    box: null, key: "", timer: 0,
+
+    make() {
+        const picture = spi.make("div.tip-picture", {}, [spi.make("img", {alt: ""}), spi.outlines.layer()]);
+        const lines = spi.make("div.cursor-line");
+        document.body.append(lines);
+        return document.body.appendChild(spi.make("div.tip", {role: "tooltip"}, [picture, spi.make("div.tip-title"), spi.make("div.tip-text")]));
+    },
+
+    show(found, x, y) {
+        const tip = (spi.tooltip.box ||= spi.tooltip.make()), {row, i, t} = found, key = `${row.device}/${t}`;
+        if (key !== spi.tooltip.key) {
+            spi.tooltip.key = key;
+            spi.tooltip.fill(tip, row, i, t);
+        }
+        tip.classList.add("shown");
+        const width = tip.offsetWidth, height = tip.offsetHeight;
+        const left = x + 20 + width < innerWidth ? x + 20 : Math.max(4, x - width - 20);
+        tip.style.left = `${left}px`;
+        tip.style.top = `${Math.max(52, Math.min(innerHeight - height - 8, y - height / 3))}px`;
+        spi.tooltip.line(found);
+    },
+
+    /** A line through all rows at the moment of this frame. */
+    line({node, row, i}) {
+        const line = document.querySelector(".cursor-line"), root = spi.explore.root();
+        const box = node.querySelector("canvas").getBoundingClientRect(), rows = root.getBoundingClientRect();
+        line.style.left = `${box.left + spi.plot.x(spi.explore.view, row.x[i])}px`;
+        line.style.top = `${Math.max(96, rows.top)}px`;
+        line.style.height = `${Math.max(0, Math.min(innerHeight, rows.bottom) - Math.max(96, rows.top))}px`;
+        line.classList.add("shown");
+    },
+
+    hide() {
+        if (!spi.tooltip.box) return;
+        spi.tooltip.box.classList.remove("shown");
+        document.querySelector(".cursor-line").classList.remove("shown");
+        clearTimeout(spi.tooltip.timer);
+    },
+
+    fill(tip, row, i, t) {
+        const picture = tip.querySelector("img"), base = `/frames/${row.device}/${t}`;
+        picture.src = `${base}/mini.jpg`;
+        spi.outlines.clear(tip.querySelector("svg"));
+        tip.querySelector(".tip-title").textContent =
+            `${row.name || row.device} · ${spi.time.weekday(t)} ${spi.time.stamp(t).slice(0, 4)} ${spi.time.clock(t)} (${spi.time.label(t)})`;
+        tip.querySelector(".tip-text").replaceChildren(...spi.tooltip.values(row, i));
+        clearTimeout(spi.tooltip.timer);
+        spi.tooltip.timer = setTimeout(() => spi.tooltip.sharpen(tip, picture, base, row.device, t), 120);
+    },
+
+    async sharpen(tip, picture, base, device, t) {
+        const sharp = new Image(), key = spi.tooltip.key;
+        sharp.onload = () => key === spi.tooltip.key && (picture.src = sharp.src);
+        sharp.src = `${base}/thumbnail.jpg`;
+        const frame = await spi.frames.get(device, t);
+        if (frame && key === spi.tooltip.key) spi.outlines.fill(tip.querySelector("svg"), frame);
+    },
+
+    values(row, i) {
+        const parts = [], some = (value) => value !== undefined && !Number.isNaN(value);
+        if (some(row.temp[i])) parts.push(`${row.temp[i].toFixed(1)} °C`);
+        if (some(row.hum[i])) parts.push(`${row.hum[i].toFixed(0)} %`);
+        if (some(row.lum[i])) parts.push(`light ${row.lum[i].toFixed(1)}`);
+        const insects = some(row.insects[i]) ? spi.make("b", {}, spi.tooltip.count(row, i)) : "not processed yet";
+        const head = parts.length ? parts.join(" · ") + " · " : "no sensor values · ";
+        const mean = row.bucket ? spi.make("div.tip-mean", {}, spi.tooltip.bucket(row, i)) : "";
+        return [head, insects, mean];
+    },
+
+    count(row, i) {
+        const value = row.insects[i], text = row.bucket ? value.toFixed(1).replace(/\.0$/, "") : String(value);
+        return `${text} ${value === 1 ? "insect" : "insects"}`;
+    },
+
+    bucket(row, i) {
+        const hours = row.bucket / 3600, length = hours < 24 ? `${hours} h` : `${hours / 24} d`;
+        return `means of ${row.n[i]} pictures in ${length}, ${row.done[i]} processed` +
+            (Number.isNaN(row.low[i]) ? "" : ` · ${row.low[i].toFixed(1)} to ${row.high[i].toFixed(1)} °C`);
+    },
+};
+
+/* Frames as the server describes them, the last few hundred kept. */
+spi.frames = {
+    kept: new Map(),
+
+    get(device, t) {
+        const detector = (spi.scope.resolved && spi.scope.resolved.detector) || "";
+        const url = `/frames/${encodeURIComponent(device)}/${t}/frame.json?detector=${encodeURIComponent(detector)}`;
+        if (!spi.frames.kept.has(url)) {
+            spi.frames.kept.set(url, spi.frames.fetch(url));
+            if (spi.frames.kept.size > 400) spi.frames.kept.delete(spi.frames.kept.keys().next().value);
+        }
+        return spi.frames.kept.get(url);
+    },
+
+    async fetch(url) {
+        const response = await fetch(url);
+        if (response.ok) return response.json();
+        spi.frames.kept.delete(url);
+        return null;
+    },
+};
+
+/* Outlines as vectors over a picture; one path for the known, one for the new: a thousand stay smooth. */
+spi.outlines = {
+    NS: "http://www.w3.org/2000/svg",
+
+    layer() {
+        const svg = document.createElementNS(spi.outlines.NS, "svg");
+        svg.setAttribute("class", "outlines");
+        svg.setAttribute("aria-hidden", "true");
+        return svg;
+    },
+
+    clear: (svg) => svg.replaceChildren(),
+
+    fill(svg, frame) {
+        const fresh = new Set(frame.new || []), parts = {known: [], new: []};
+        frame.outlines.forEach((outline, k) => parts[fresh.has(k) ? "new" : "known"].push(spi.outlines.path(outline)));
+        svg.setAttribute("viewBox", `0 0 ${frame.width} ${frame.height}`);
+        svg.replaceChildren(...["halo", "line"].flatMap((layer) => Object.entries(parts).filter(([, paths]) => paths.length)
+            .map(([kind, paths]) => spi.outlines.shape(paths.join(""), `${layer} ${kind}`))));
+    },
+
+    path(outline) {
+        let text = `M${outline[0]} ${outline[1]}`;
+        for (let i = 2; i < outline.length; i += 2) text += `L${outline[i]} ${outline[i + 1]}`;
+        return text + "Z";
+    },
+
+    shape(path, kind) {
+        const shape = document.createElementNS(spi.outlines.NS, "path");
+        shape.setAttribute("d", path);
+        shape.setAttribute("class", kind);
+        return shape;
+    },
+};

@@ -1,0 +1,182 @@
+/* The viewer: one frame as large as the window allows, its neighbours a key away. */
+"use strict";
+spi.viewer = {
+    box: null, device: "", moments: [], ends: [0, 0], at: 0, frame: null, playing: false, timer: 0, fromPage: false,
+
+    /** Open over the page on one frame; its address is its own link. */
+    async open(device, t, {push = true} = {}) {
+        const {viewer} = spi, box = (viewer.box ||= spi.viewerFrame.make());
+        viewer.fromPage = !push;
+        viewer.device = device;
+        viewer.moments = [t];
+        viewer.at = 0;
+        spi.stage.reset();
+        if (push) history.pushState({viewer: true}, "", viewer.address(t));
+        if (!box.open) box.showModal();
+        box.querySelector(".stage").focus();
+        if (push) viewer.show(); // else the address may name no picture: the list tells
+        await viewer.load(t);
+        if (!push) viewer.show();
+    },
+
+    address: (t) => `/image/${encodeURIComponent(spi.viewer.device)}/${spi.time.legacy(t)}${location.search}`,
+
+    /** The frames around a moment, a window at a time. */
+    async load(t) {
+        const {viewer} = spi;
+        const response = await fetch(`/frames/${encodeURIComponent(viewer.device)}/list.json?around=${t}`);
+        if (!response.ok) return spi.toast.show("The list of pictures could not be loaded. Please try again.");
+        const {moments, first, last} = await response.json();
+        const now = viewer.now();
+        viewer.moments = moments.length ? moments : [t];
+        viewer.ends = [first, last];
+        viewer.at = viewer.moments.findIndex((each) => each >= now);
+        if (viewer.at < 0) viewer.at = viewer.moments.length - 1;
+        if (moments.length && viewer.now() !== now) {
+            spi.toast.show("There is no picture at this moment. This is the nearest one.", "", "quiet");
+            viewer.goTo(viewer.at);
+        }
+        viewer.near();
+        spi.viewerFrame.place();
+    },
+
+    now: () => spi.viewer.moments[spi.viewer.at],
+    neighbour: (step) => spi.viewer.moments[spi.viewer.at + step],
+
+    close() {
+        const {viewer} = spi;
+        viewer.stop();
+        viewer.box.close();
+        if (viewer.fromPage) {
+            history.pushState(null, "", `/${location.search}`);
+            window.dispatchEvent(new CustomEvent("_dashprivate_pushstate"));
+        } else if (location.pathname.startsWith("/image/")) history.back();
+    },
+
+    async step(by) {
+        const {viewer} = spi, to = Math.max(0, Math.min(viewer.moments.length - 1, viewer.at + by));
+        if (to === viewer.at) return false;
+        viewer.goTo(to);
+        const [first, last] = viewer.ends, near = 50, t = viewer.now();
+        const short = (to < near && viewer.moments[0] > first) || (to > viewer.moments.length - near && viewer.moments.at(-1) < last);
+        if (short && !viewer.loading) {
+            viewer.loading = true;
+            await viewer.load(t);
+            viewer.loading = false;
+        }
+        return true;
+    },
+
+    goTo(index) {
+        spi.viewer.at = index;
+        history.replaceState(history.state, "", spi.viewer.address(spi.viewer.now()));
+        spi.viewer.show();
+    },
+
+    /** To the first or last frame of the trap. */
+    async end(which) {
+        const {viewer} = spi, t = viewer.ends[which];
+        if (!viewer.moments.includes(t)) {
+            viewer.moments = [t];
+            viewer.at = 0;
+            await viewer.load(t);
+        }
+        viewer.goTo(viewer.moments.indexOf(t));
+    },
+
+    /** Thumbnail at once, outlines and details as they come, then the original. */
+    async show() {
+        const {viewer} = spi, {device} = viewer, t = viewer.now();
+        spi.viewerFrame.place();
+        spi.stage.picture(device, t, viewer.playing);
+        const frame = await spi.frames.get(device, t);
+        if (t !== viewer.now() || device !== viewer.device) return;
+        viewer.frame = frame;
+        spi.stage.outlines(frame);
+        spi.viewerFrame.describe(frame, t);
+        if (!viewer.playing) viewer.near();
+    },
+
+    /** Fetch the neighbours, so that a step shows them at once. */
+    near() {
+        const {viewer} = spi;
+        for (const step of [1, -1, 2, 3, -2, 4]) {
+            const t = viewer.neighbour(step);
+            if (t === undefined) continue;
+            spi.stage.fetch(spi.stage.url(viewer.device, t, "thumbnail"));
+            spi.frames.get(viewer.device, t);
+        }
+    },
+
+    play() {
+        const {viewer} = spi;
+        if (viewer.playing) return viewer.stop();
+        if (viewer.at === viewer.moments.length - 1) viewer.at = 0;
+        viewer.playing = true;
+        spi.viewerFrame.place();
+        viewer.next();
+    },
+
+    async next() {
+        const {viewer} = spi, began = performance.now(), wanted = 1000 / spi.viewerFrame.speed();
+        const t = viewer.neighbour(1);
+        if (!viewer.playing || t === undefined) return viewer.stop();
+        viewer.near();
+        await spi.stage.fetch(spi.stage.url(viewer.device, t, "thumbnail")).ready;
+        viewer.timer = setTimeout(() => viewer.playing && viewer.step(1).then(viewer.next), Math.max(0, wanted - performance.now() + began));
+    },
+
+    stop() {
+        const {viewer} = spi, was = viewer.playing;
+        viewer.playing = false;
+        clearTimeout(viewer.timer);
+        if (was) {
+            spi.viewerFrame.place();
+            viewer.show();
+        }
+    },
+
+    KEYS: {
+        ArrowRight: (shift) => spi.viewer.step(shift ? 10 : 1),
+        ArrowLeft: (shift) => spi.viewer.step(shift ? -10 : -1),
+        Home: () => spi.viewer.end(0),
+        End: () => spi.viewer.end(1),
+        " ": () => spi.viewer.play(),
+        c: () => spi.viewerFrame.toggle("outlines"),
+        b: () => spi.viewerFrame.toggle("compare"),
+        i: () => spi.viewerFrame.toggle("details"),
+        "+": () => spi.stage.zoomBy(1.5),
+        "=": () => spi.stage.zoomBy(1.5),
+        "-": () => spi.stage.zoomBy(1 / 1.5),
+        0: () => spi.stage.reset(),
+    },
+
+    key(event) {
+        if (!spi.viewer.box || !spi.viewer.box.open || event.ctrlKey || event.metaKey || event.altKey) return;
+        const action = spi.viewer.KEYS[event.key];
+        if (!action || (event.target.matches("select") && event.key !== "Escape")) return;
+        if (event.key === " " && event.target.matches("button, a")) spi.viewer.box.querySelector(".stage").focus();
+        event.preventDefault();
+        event.stopPropagation();
+        action(event.shiftKey);
+    },
+};
+
+document.addEventListener("keydown", spi.viewer.key, true);
+
+dash_clientside.viewer = {
+    open_link(key) {
+        const match = key && /^(\d{4}-\d\d-\d\d)[_T](\d\d)[-:](\d\d)[-:](\d\d)/.exec(key.taken_at || "");
+        if (match) spi.viewer.open(key.device, Date.parse(`${match[1]}T${match[2]}:${match[3]}:${match[4]}Z`) / 1000, {push: false});
+        else if (key && key.device) spi.toast.show("This link names no picture. Check it, or open Explore.");
+        return dash_clientside.no_update;
+    },
+};
+
+window.addEventListener("popstate", () => {
+    const {viewer} = spi;
+    if (viewer.box && viewer.box.open && !location.pathname.startsWith("/image/")) {
+        viewer.stop();
+        viewer.box.close();
+    }
+});

@@ -1,0 +1,33 @@
+/* New pictures and detections: one small number is asked for; only rows that changed come again. */
+"use strict";
+spi.live = {
+    EVERY_MS: 5000, change: 0, failures: 0,
+
+    async ask() {
+        if (document.hidden || spi.session.leaving) return;
+        try {
+            const response = await fetch("/frames/change.json", {cache: "no-store"});
+            if (!response.ok) throw new Error(response.status);
+            const {change} = await response.json();
+            spi.live.failures = 0;
+            spi.live.say("live", `updated ${new Date().toTimeString().slice(0, 5)}`);
+            const held = spi.explore.data && spi.explore.root() ? spi.explore.data.change : spi.live.change;
+            if (held && change > held) spi.scope.tell({since: held});
+            spi.live.change = change;
+        } catch {
+            spi.live.failures++;
+            if (spi.live.failures > 1) spi.live.say("lost", "no connection, trying again");
+        }
+    },
+
+    say(state, text) {
+        const box = document.getElementById("shell-live");
+        if (!box) return;
+        box.dataset.state = state;
+        const words = box.querySelector(".live-text");
+        if (words.textContent !== text) words.textContent = text;
+    },
+};
+setInterval(spi.live.ask, spi.live.EVERY_MS);
+document.addEventListener("visibilitychange", spi.live.ask);
+setTimeout(spi.live.ask, 1500);

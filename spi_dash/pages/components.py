@@ -1,0 +1,23 @@
+"""Pieces that several pages use."""
+
+from typing import Any
+
+from dash import html
+
+THIN = "\u2009"  # between thousands
+
+
+def number(value: int) -> str:
+    """1 300 000, with thin spaces."""
+    return f"{value:,}".replace(",", THIN)
+
+
+def plural(count: int, noun: str) -> str:
+    """`1 picture`, `2 431 pictures`."""
+    return f"{number(count)} {noun}{'' if count == 1 else 's'}"
+
+
+def icon(name: str, label: str = "") -> html.Span:
+    """An icon of assets/icons as a mask, in the colour of the text; with a label, it is read out."""
+    told: dict[str, Any] = {"role": "img", "aria-label": label} if label else {"aria-hidden": "true"}
+    return html.Span(className=f"icon icon-{name}", **told)

@@ -1,0 +1,151 @@
+"""Explore: one row per trap, weather and insects over time; assets/explore-*.js draw it."""
+
+import json
+
+import dash
+from dash import ClientsideFunction, Input, Output, State, dcc, html
+
+from ..clock import utcnow
+from ..context import current
+from ..figures import rows as figure
+from ..services import devices, explore, rollups, scope
+from ..services.users import require_role
+from .components import icon, number, plural
+from .session import current_user
+from .shell import describe_scope
+from .shell import ids as shell_ids
+
+PATH = "/"
+NAME = "Explore"
+SERIES = (("temp", "temperature"), ("hum", "humidity"), ("insects", "insects"), ("lum", "light"))
+
+
+class ids:
+    DATA = "explore-data"
+    DRAWN = "explore-drawn"
+    SUMMARY = "explore-summary"
+    EMPTY = "explore-empty"
+    NAMING = "explore-naming"
+    NAMED = "explore-named"
+
+
+def layout(**_) -> html.Div:
+    """The frame; scripts draw into it."""
+    series = [
+        html.Button(
+            [html.Span(className=f"key key-{key}"), text],
+            className="series",
+            **{"data-series": key, "aria-pressed": "true"},
+        )
+        for key, text in SERIES
+    ]
+    scale = html.Button("same scale", className="series", title="One y scale for all traps, or one each",
+                        **{"data-scale": "shared", "aria-pressed": "true"})  # fmt: skip
+    out = html.Button(icon("zoom-out"), className="outline zoom-out", title="Zoom out", **{"aria-label": "Zoom out"})
+    legend = html.Div([*series, scale, out], className="legend", role="group", **{"aria-label": "Series"})
+    return html.Div(
+        [
+            dcc.Store(id=ids.DATA),
+            dcc.Store(id=ids.DRAWN),
+            dcc.Store(id=ids.NAMING),
+            dcc.Store(id=ids.NAMED),
+            html.H1("Explore", className="only-read"),
+            html.Div([html.Div(id=ids.SUMMARY, className="summary", role="status"), legend], className="summary-bar"),
+            html.Div(id=ids.EMPTY),
+            html.Div(className="rows"),
+            html.Div([html.Div(className="ticks"), html.Div(className="slider")], className="time-axis"),
+        ],
+        className="explore",
+    )
+
+
+def register(app: dash.Dash) -> None:
+    """One answer per scope, drawn by spi.explore."""
+    app.callback(
+        Output(ids.DATA, "data"), Output(ids.SUMMARY, "children"), Output(ids.EMPTY, "children"),
+        Input(shell_ids.SCOPE, "data"),
+    )(show_rows)  # fmt: skip
+    app.clientside_callback(
+        ClientsideFunction("explore", "draw"), Output(ids.DRAWN, "data"), Input(ids.DATA, "data"),
+        State(shell_ids.SCOPE, "data"),
+    )  # fmt: skip
+    app.callback(Output(ids.NAMED, "data"), Input(ids.NAMING, "data"), prevent_initial_call=True)(name_trap)
+    app.clientside_callback(ClientsideFunction("explore", "named"), Input(ids.NAMED, "data"), prevent_initial_call=True)
+
+
+def name_trap(change: dict) -> dict:
+    """Give a trap a name and a site; writers only."""
+    user = current_user()
+    require_role(user, "read_write_user")
+    with current().begin() as session:
+        devices.name_device(session, change["device"], change["name"], change["site"], user.id, utcnow())
+    return change
+
+
+def show_rows(data: dict | None) -> tuple:
+    """The rows of the scope, packed as text; what they are made of; what to do when there are none."""
+    if data is None:
+        raise dash.exceptions.PreventUpdate
+    spi = current()
+    rollups.refresh(spi.begin, spi.read)
+    with spi.read() as session:
+        found = scope.resolve(session, scope.parse(data["search"]), utcnow())
+        rows = explore.list_rows(session, found)
+        days = explore.count_days(session, found)
+        change = rollups.counted_number(session)
+    packed = pack_answer(found, rows, days, data.get("since"))
+    packed |= {"change": change, "writer": current_user().can_write}
+    return json.dumps(packed, separators=(",", ":")), summarise(found, rows), explain_nothing(found, rows)
+
+
+def pack_answer(found: scope.Scope, rows: list[explore.DeviceRow], days: tuple, since: int | None) -> dict:
+    """What the scripts draw. With `since`, only rows that changed after that change number."""
+    changed = [row for row in rows if since is None or row.info.last_mark_id > since]
+    return {
+        **describe_scope(found),
+        "partial": since is not None,
+        "bucket": rows[0].bucket_s if rows else 0,
+        "rows": figure.draw_rows(changed),
+        "nights": figure.draw_nights(found.devices, found.start_s, found.end_s),
+        "days": [figure.pack(each, 1) for each in days],
+    }
+
+
+def summarise(found: scope.Scope, rows: list[explore.DeviceRow]) -> list:
+    """Every count with what it is made of."""
+    images, annotated = sum(row.n_images for row in rows), sum(row.n_annotated for row in rows)
+    objects, traps = sum(row.n_objects for row in rows), sum(row.n_images > 0 for row in rows)
+    if images == 0:
+        return []
+    parts = [html.B(number(images)), f" {'picture' if images == 1 else 'pictures'} of {plural(traps, 'trap')}"]
+    if found.detector is None:
+        parts.append(" · no detector has looked at them yet")
+    else:
+        waiting = images - annotated
+        rest = f" ({number(waiting)} awaiting detection)" if waiting else ""
+        parts += [
+            " · ",
+            html.B(number(objects)),
+            f" outlines in {number(annotated)} of them{rest}, detector {found.detector.version}",
+        ]
+    if found.moved:
+        parts.append(html.Span("the newest there are", className="note", title="Nothing came in lately."))
+    return parts
+
+
+def explain_nothing(found: scope.Scope, rows: list[explore.DeviceRow]) -> list | html.Div:
+    """An empty state that says the next step."""
+    if any(row.n_images for row in rows):
+        return []
+    if found.newest_s is None:
+        if found.all_devices:
+            return _empty("No pictures of these traps", "Choose other traps above.")
+        return _empty("No pictures yet", "They appear here as soon as a trap or a phone uploads one. "
+                      "To bring some from an SD card, run: spi-dash push FOLDER --url ADDRESS --user NAME")  # fmt: skip
+    day = f"{scope.moment(found.newest_s):%-d %b %Y}"
+    there = html.Button("Go there", className="filled go-newest", **{"data-newest": str(found.newest_s)})
+    return _empty("No pictures in these dates", ["The newest are from ", html.B(day), ". "], there)
+
+
+def _empty(title: str, text: str | list, *action: html.Button) -> html.Div:
+    return html.Div([html.Div(className="empty-card"), html.H2(title), html.P(text), *action], className="empty")

@@ -1,0 +1,231 @@
+"""What surrounds every page: header, scope bar, toast. The URL is the scope; assets/scope.js keeps the two together."""
+
+from zlib import crc32
+
+import dash
+import dash_mantine_components as dmc
+from dash import ClientsideFunction, Input, Output, State, dcc, html
+
+from ..clock import utcnow
+from ..context import current
+from ..services import rollups, scope
+from ..services.devices import label
+from .components import icon, number, plural
+from .failures import TOAST
+from .session import current_user, is_signed_in, sign_out_token
+
+INDEX = """<!DOCTYPE html>
+<html lang="en">
+<head>
+{%metas%}
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>{%title%}</title>
+{%favicon%}
+{%css%}
+</head>
+<body>
+{%app_entry%}
+<footer>{%config%}{%scripts%}{%renderer%}</footer>
+</body>
+</html>
+"""
+QUICK = (("-24h", "24 h"), ("-7d", "7 d"), ("-28d", "28 d"), ("season", "Season"), ("all", "All"))
+ZONE_NAMES = {"utc": "UTC", "reader": "my time"}
+THEME = {
+    "primaryColor": "card",
+    "primaryShade": {"light": 7, "dark": 4},
+    "colors": {
+        "card": ["#f6f9e3", "#e9f0c0", "#dbe695", "#cbdb67", "#b9cd3c", "#93ad1e", "#748c10", "#566b07", "#465704",
+                 "#374402"],
+    },
+    "fontFamily": 'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "DejaVu Sans", sans-serif',
+    "defaultRadius": 4,
+}  # fmt: skip
+
+
+class ids:
+    SCOPE = "shell-scope"
+    RESOLVED = "shell-resolved"
+    DATES = "shell-dates"
+    DEVICES = "shell-devices"
+    DEVICES_BUTTON = "shell-devices-button"
+    DETECTOR = "shell-detector"
+    ZONE = "shell-zone"
+    TOAST = TOAST
+    TOAST_SHOWN = "shell-toast-shown"
+    LIVE = "shell-live"
+    PROVIDER = "shell-provider"
+
+
+def layout() -> dmc.MantineProvider:
+    """Cheap, and without a request: Dash calls it to know the ids."""
+    stores = [
+        dcc.Store(id=ids.SCOPE),
+        dcc.Store(id=ids.RESOLVED),
+        dcc.Store(id=ids.TOAST),
+        dcc.Store(id=ids.TOAST_SHOWN),
+    ]
+    skip = html.A("Skip to the content", href="#page", className="skip")
+    main = html.Main(dash.page_container, id="page", tabIndex=-1)
+    toast = html.Div(className="toast", role="alert")
+    return dmc.MantineProvider(
+        [*stores, skip, _header(), _scope_bar(), main, toast], id=ids.PROVIDER, theme=THEME, defaultColorScheme="auto"
+    )
+
+
+def register(app: dash.Dash) -> None:
+    """The callbacks of the scope bar."""
+    app.clientside_callback(
+        ClientsideFunction("scope", "read"), Output(ids.SCOPE, "data"), Input("_pages_location", "search")
+    )
+    app.callback(
+        Output(ids.RESOLVED, "data"),
+        Output(ids.DEVICES, "children"),
+        Output(ids.DETECTOR, "data"),
+        Output(ids.ZONE, "data"),
+        Input(ids.SCOPE, "data"),
+        State(ids.RESOLVED, "data"),
+        prevent_initial_call=True,
+    )(show_scope)
+    app.clientside_callback(
+        ClientsideFunction("scope", "show"),
+        Output(ids.DATES, "value"),
+        Output(ids.DEVICES, "value"),
+        Output(ids.DETECTOR, "value"),
+        Output(ids.ZONE, "value"),
+        Output(ids.DEVICES_BUTTON, "children"),
+        Input(ids.RESOLVED, "data"),
+        prevent_initial_call=True,
+    )
+    for control in (ids.DATES, ids.DEVICES, ids.DETECTOR, ids.ZONE):
+        app.clientside_callback(
+            ClientsideFunction("scope", control.removeprefix("shell-")),
+            Input(control, "value"),
+            State(ids.RESOLVED, "data"),
+            prevent_initial_call=True,
+        )
+    app.clientside_callback(
+        ClientsideFunction("shell", "toast"), Output(ids.TOAST_SHOWN, "data"), Input(ids.TOAST, "data"),
+        prevent_initial_call=True,
+    )  # fmt: skip
+
+
+def show_scope(data: dict, before: dict | None = None) -> tuple:
+    """The choices of the scope bar, where they are others than before, and the range that the URL means now."""
+    spi = current()
+    rollups.refresh(spi.begin, spi.read)
+    with spi.read() as session:
+        found = scope.resolve(session, scope.parse(data["search"]), utcnow())
+    resolved = describe_scope(found)
+    if before is not None and before["choices"] == resolved["choices"]:
+        return resolved, dash.no_update, dash.no_update, dash.no_update
+    return resolved, _device_choices(found), _detector_choices(found), _zone_choices(found)
+
+
+def describe_scope(found: scope.Scope) -> dict:
+    """What the scripts need to know of a scope."""
+    return {
+        "start": found.start_s,
+        "end": found.end_s,
+        "zone": found.zone,
+        "offset": found.offset_h * 3600,
+        "detector": found.detector.key if found.detector else "",
+        "devices": [info.device for info in found.devices],
+        "total": len(found.all_devices),
+        "choices": _fingerprint(found),
+    }
+
+
+def _fingerprint(found: scope.Scope) -> int:
+    """Another number where other choices are offered."""
+    traps = [(info.device, info.name, info.n_images) for info in found.all_devices]
+    return crc32(repr((traps, found.detectors, found.offset_h)).encode())
+
+
+def _header() -> html.Header:
+    pages = [page for page in dash.page_registry.values() if "<" not in page["path_template"]]
+    links = [dcc.Link(page["name"], href=page["relative_path"], className="page-link") for page in pages]
+    mark = html.A([html.Span(className="mark", **{"aria-hidden": "true"}), "Spi Dash"], href="/", className="brand")
+    live = html.Div(
+        [html.Span(className="dot"), html.Span("connecting", className="live-text")], id=ids.LIVE, role="status"
+    )
+    return html.Header(
+        [mark, html.Nav(links, **{"aria-label": "Pages"}), html.Div(className="grow"), live, _user_menu()]
+    )
+
+
+def _user_menu() -> html.Details:
+    name, token = ("", "")
+    if is_signed_in():
+        name, token = current_user().username, sign_out_token()
+    themes = [html.Button(text, className="menu-item", **{"data-theme": key}) for key, text in
+              (("light", "Light"), ("dark", "Dark"), ("auto", "As the system"))]  # fmt: skip
+    leave = html.Button("Sign out", type="submit", className="menu-item")
+    form = html.Form([dcc.Input(type="hidden", name="csrf", value=token), leave], action="/sign-out", method="POST")
+    items = [html.Div("Theme", className="menu-title"), *themes, html.Hr(), form]
+    summary = html.Summary([name, icon("down")], className="plain", title="Theme, sign out")
+    return html.Details([summary, html.Div(items, className="menu right")], className="drop user")
+
+
+def _scope_bar() -> html.Div:
+    dates = dmc.DatePickerInput(
+        id=ids.DATES, type="range", valueFormat="D MMM YYYY", allowSingleDateInRange=True, size="xs", numberOfColumns=2,
+        className="dates", leftSection=icon("calendar"), placeholder="Dates", labelSeparator="\u2013",
+        **{"aria-label": "Dates"},
+    )  # fmt: skip
+    quick = [html.Button(text, className="quick", **{"data-start": key}) for key, text in QUICK]
+    group = html.Div(quick, className="quicks", role="group", **{"aria-label": "Quick ranges"})
+    detector = dmc.Select(id=ids.DETECTOR, data=[], size="xs", allowDeselect=False, className="detector",
+                          placeholder="no detector yet", comboboxProps={"width": 320, "position": "bottom-start"},
+                          **{"aria-label": "Detector"})  # fmt: skip
+    zone = dmc.Select(
+        id=ids.ZONE, data=[], size="xs", allowDeselect=False, className="zone", **{"aria-label": "Time zone"}
+    )
+    link = html.Button([icon("link"), html.Span("Copy link")], className="outline copy-link")
+    parts = [dates, group, _device_menu(), detector, zone, html.Div(className="grow"), link]
+    return html.Section(parts, className="scope-bar", **{"aria-label": "Scope"})
+
+
+def _device_menu() -> html.Details:
+    summary = html.Summary([html.Span("traps", id=ids.DEVICES_BUTTON), icon("down")], className="outline")
+    search = dmc.TextInput(placeholder="Find a trap", size="xs", className="find", **{"aria-label": "Find a trap"})
+    picks = [html.Button("All", className="plain pick", **{"data-pick": "all"}),
+             html.Button("None", className="plain pick", **{"data-pick": "none"})]  # fmt: skip
+    group = dmc.CheckboxGroup([], id=ids.DEVICES, className="device-list")
+    menu = html.Div([html.Div([search, *picks], className="device-tools"), group], className="menu")
+    return html.Details([summary, menu], className="drop devices")
+
+
+def _device_choices(found: scope.Scope) -> list:
+    return [
+        dmc.Checkbox(
+            value=info.device,
+            size="xs",
+            label=html.Span(
+                [
+                    html.Span(label(info), className="device-name"),
+                    html.Span(info.device if info.name else "", className="device-id"),
+                    html.Span(number(info.n_images), className="device-count", title=plural(info.n_images, "picture")),
+                ],
+                className="device-choice",
+            ),
+        )
+        for info in found.all_devices
+    ]
+
+
+def _detector_choices(found: scope.Scope) -> list[dict]:
+    names = {each.name for each in found.detectors}
+    return [
+        {"value": each.key, "label": f"detector {each.version}" + (f" · {each.name}" if len(names) > 1 else "")}
+        for each in found.detectors
+    ]
+
+
+def _zone_choices(found: scope.Scope) -> list[dict]:
+    offset = f"UTC{found.offset_h:+d}".replace("-", "\u2212") if found.offset_h else "UTC"
+    return [
+        {"value": "site", "label": f"site time ({offset})"},
+        *({"value": k, "label": v} for k, v in ZONE_NAMES.items()),
+    ]

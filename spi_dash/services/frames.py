@@ -1,0 +1,169 @@
+"""Single frames: thumbnails in strips, a frame with its outlines, its neighbours, what is new on it."""
+
+import io
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import sqlalchemy as sa
+from PIL import Image as Picture
+from sqlalchemy.orm import Session
+
+from ..clock import LEGACY
+from ..errors import InvalidInput, NotFound
+from ..models import Image, UidAnnotation, User
+from ..storage import Storage
+from ..trap_image import corrected, looks_swapped
+from .images import image_key
+from .rollups import unix_time
+from .rows import SUFFIX, plausible
+from .scope import Detector, list_detectors, moment
+
+SIZES = {"mini": "thumbnail-mini", "thumbnail": "thumbnail", "original": "image"}
+CELL_PX = (128, 96)
+MAX_CELLS = 64
+FRAMES_PER_WINDOW = 1000
+MIN_POINTS = 3  # fewer are no outline
+SAME_OVERLAP = 0.15  # of two boxes: insects on glue hardly move, their outlines wander with the light
+
+
+def picture_key(device: str, taken_s: int, size: str) -> str:
+    """Where a picture is stored."""
+    if size not in SIZES:
+        raise NotFound(f"there is no size {size[:20]!r}: it is one of {', '.join(SIZES)}")
+    return image_key(device, moment(taken_s)) + SUFFIX[SIZES[size]]
+
+
+def parse_moments(text: str) -> list[int]:
+    """UNIX seconds from base 36, joined by dots."""
+    try:
+        moments = [int(part, 36) for part in text.split(".")]
+    except ValueError:
+        raise InvalidInput("the list of moments cannot be read", field="moments") from None
+    if not 0 < len(moments) <= MAX_CELLS or not all(0 < each < 2**33 for each in moments):
+        raise InvalidInput(f"a strip has 1 to {MAX_CELLS} frames", field="moments")
+    return moments
+
+
+def draw_strip(storage: Storage, device: str, moments: Sequence[int]) -> bytes:
+    """The smallest thumbnails side by side as one JPEG; grey where the picture's file is missing."""
+    width, height = CELL_PX
+    strip = Picture.new("RGB", (width * len(moments), height), (134, 142, 150))
+    for index, taken_s in enumerate(moments):
+        try:
+            data = storage.get(picture_key(device, taken_s, "mini"))
+        except NotFound:
+            continue
+        with Picture.open(io.BytesIO(data)) as cell:
+            strip.paste(cell.convert("RGB"), (width * index, 0))
+    file = io.BytesIO()
+    strip.save(file, "JPEG", quality=80)
+    return file.getvalue()
+
+
+def list_moments(session: Session, device: str, around: str) -> dict[str, Any]:
+    """Up to FRAMES_PER_WINDOW frames on either side of a moment, in order, and whether there are more."""
+    try:
+        middle = moment(int(around))
+    except (ValueError, OverflowError):
+        raise InvalidInput("`around` is a UNIX time", field="around") from None
+    second = unix_time(Image.datetime)
+    mine = sa.select(second).where(Image.device == device).limit(FRAMES_PER_WINDOW)
+    before = session.scalars(mine.where(Image.datetime < middle).order_by(Image.datetime.desc())).all()
+    after = session.scalars(mine.where(Image.datetime >= middle).order_by(Image.datetime)).all()
+    ends = sa.select(sa.func.min(second), sa.func.max(second)).where(Image.device == device)
+    first_s, last_s = session.execute(ends).one()
+    return {"device": device, "moments": [*reversed(before), *after], "first": first_s, "last": last_s}
+
+
+def get_frame(session: Session, device: str, taken_s: int, detector_key: str) -> dict[str, Any]:
+    """One frame as the viewer shows it. Outlines are flat lists x, y, x, y in pixels of the original.
+
+    Raises:
+        NotFound: no such frame.
+    """
+    image = session.scalars(_at(device, taken_s)).first()
+    if image is None:
+        raise NotFound(f"there is no picture of {device} at {moment(taken_s):%Y-%m-%d %H:%M:%S} UTC")
+    detector = _detector(session, detector_key)
+    annotation = _annotation(session, image.id, detector)
+    earlier = sa.select(Image).where(Image.device == device, Image.datetime < image.datetime)
+    previous = session.scalars(earlier.order_by(Image.datetime.desc()).limit(1)).first()
+    before = _annotation(session, previous.id, detector) if previous is not None else None
+    outlines = read_outlines(annotation)
+    known = annotation is not None and before is not None
+    return {
+        **_details(session, image),
+        "detector": _made_by(annotation),
+        "outlines": outlines,
+        "names": [each.get("name", "") for each in _elements(annotation) if len(each.get("contour", [])) >= MIN_POINTS],
+        "new": find_new(outlines, read_outlines(before)) if known else None,
+    }
+
+
+def find_new(outlines: Sequence[Sequence[int]], earlier: Sequence[Sequence[int]]) -> list[int]:
+    """Indexes of the outlines whose box overlaps none of the earlier ones."""
+    if not outlines or not earlier:
+        return list(range(len(outlines)))
+    now, then = _boxes(outlines)[:, None], _boxes(earlier)[None]
+    low, high = np.maximum(now[..., :2], then[..., :2]), np.minimum(now[..., 2:], then[..., 2:])
+    shared = np.prod(np.clip(high - low, 0, None), axis=-1)  # (N, M)
+    smaller = np.minimum(_areas(now), _areas(then))
+    return np.flatnonzero(~(shared > SAME_OVERLAP * smaller).any(axis=1)).tolist()
+
+
+def read_outlines(annotation: UidAnnotation | None) -> list[list[int]]:
+    """The contours of an annotation, flat; those of fewer than three points are no outlines."""
+    contours = [each.get("contour", []) for each in _elements(annotation)]
+    return [[int(v) for point in contour for v in point[0]] for contour in contours if len(contour) >= MIN_POINTS]
+
+
+def _elements(annotation: UidAnnotation | None) -> list[dict]:
+    return json.loads(annotation.json).get("annotations", []) if annotation is not None and annotation.json else []
+
+
+def _boxes(outlines: Sequence[Sequence[int]]) -> np.ndarray:
+    """(N, 4): x0, y0, x1, y1, at least one pixel wide."""
+    return np.array([[min(o[::2]), min(o[1::2]), max(o[::2]) + 1, max(o[1::2]) + 1] for o in outlines], dtype=float)
+
+
+def _areas(boxes: np.ndarray) -> np.ndarray:
+    return (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
+
+
+def _at(device: str, taken_s: int) -> sa.Select:
+    return sa.select(Image).where(Image.device == device, Image.datetime == moment(taken_s))
+
+
+def _detector(session: Session, key: str) -> Detector | None:
+    known = list_detectors(session)
+    return next((each for each in known if each.key == key), known[0] if known else None)
+
+
+def _annotation(session: Session, image_id: int, detector: Detector | None) -> UidAnnotation | None:
+    if detector is None:
+        return None
+    mine = {"parent_image_id": image_id, "algo_name": detector.name, "algo_version": detector.version}
+    return session.scalars(sa.select(UidAnnotation).filter_by(**mine)).first()
+
+
+def _made_by(annotation: UidAnnotation | None) -> dict[str, Any] | None:
+    if annotation is None:
+        return None
+    made_at = f"{annotation.datetime_created:%Y-%m-%dT%H:%M:%SZ}"
+    return {"name": annotation.algo_name, "version": annotation.algo_version, "at": made_at}
+
+
+def _details(session: Session, image: Image) -> dict[str, Any]:
+    lat, lng = corrected(image.lat, image.lng)
+    sensors = sa.select(plausible("temp"), plausible("hum"), plausible("bat")).where(Image.id == image.id)
+    temp, hum, bat = session.execute(sensors).one()
+    uploader = session.scalar(sa.select(User.username).where(User.id == image.api_user_id))
+    return {
+        "device": image.device, "id": f"{image.device}.{image.datetime.strftime(LEGACY)}",
+        "width": image.width, "height": image.height, "md5": image.md5, "camera": image.device_version,
+        "temp": temp, "hum": hum, "lum": image.lum, "bat": bat, "button": image.but,
+        "lat": lat, "lng": lng, "alt": image.alt, "swapped": looks_swapped(image.lat, image.lng),
+        "uploader": uploader, "uploaded": f"{image.datetime_created:%Y-%m-%dT%H:%M:%SZ}",
+    }  # fmt: skip

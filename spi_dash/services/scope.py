@@ -1,0 +1,185 @@
+"""The scope: which devices, dates and detector a page is about. It is the URL's query, read and made concrete."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+from urllib.parse import parse_qs
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from ..clock import unix_s
+from ..contract import parse_moment
+from ..errors import InvalidInput
+from ..models import DetectorVersion, ImageBucket
+from .devices import DeviceInfo, list_devices, only
+from .rollups import DAY_S, HOUR_S
+
+Zone = Literal["site", "utc", "reader"]
+ZONES: tuple[Zone, ...] = ("site", "utc", "reader")
+DEFAULT_DAYS = 28
+SEASON_BREAK_S = 60 * DAY_S  # two months without a picture: another season
+UNITS_S = {"h": HOUR_S, "d": DAY_S}
+_RELATIVE = re.compile(r"-(\d{1,4})([hd])", re.ASCII)
+_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Query:
+    """What the URL says. `start` is a time, a day, `-7d`, `season` or `all`; without one, the last 28 days."""
+
+    start: str = ""
+    end: str = ""
+    devices: tuple[str, ...] = ()  # none: all
+    detector: str = ""  # "name version"; none: the newest
+    zone: Zone = "site"
+
+
+@dataclass(frozen=True, order=True)
+class Detector:
+    id: int
+    name: str
+    version: str
+
+    @property
+    def key(self) -> str:
+        """What the URL calls it."""
+        return f"{self.name} {self.version}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scope:
+    """A query made concrete. The range is [start_s, end_s) in UNIX seconds."""
+
+    start_s: int
+    end_s: int
+    all_devices: Sequence[DeviceInfo]
+    devices: Sequence[DeviceInfo]
+    detectors: Sequence[Detector]  # newest first
+    detector: Detector | None
+    zone: Zone
+    offset_h: int  # of the sites from UTC, by their longitude
+    moved: bool  # nothing fell in the last days: these are the newest
+
+    @property
+    def newest_s(self) -> int | None:
+        """The last picture of the chosen devices."""
+        return max((info.last_s for info in self.devices), default=None)
+
+
+def parse(search: str) -> Query:
+    """Read a URL's query; what makes no sense is as if it were not there."""
+    values = parse_qs(search.removeprefix("?"), max_num_fields=100)
+    one = {name: texts[-1].strip() for name, texts in values.items()}
+    devices = [part.strip() for text in values.get("device", []) for part in text.split(",")]
+    zone = one.get("zone", "")
+    return Query(
+        start=one.get("start", ""),
+        end=one.get("end", ""),
+        devices=tuple(dict.fromkeys(part for part in devices if part)),
+        detector=one.get("detector", ""),
+        zone=zone if zone in ZONES else "site",
+    )
+
+
+def resolve(session: Session, query: Query, now: datetime) -> Scope:
+    """Make a query concrete.
+
+    Raises:
+        InvalidInput: a time cannot be read, or the range ends before it starts.
+    """
+    infos = list_devices(session)
+    chosen = only(infos, query.devices)
+    offset_h = _offset_h(chosen or infos)
+    start_s, end_s, moved = _range(session, query, chosen, offset_h, unix_s(now))
+    detectors = list_detectors(session)
+    named = next((each for each in detectors if query.detector in (each.key, each.version)), None)
+    return Scope(
+        start_s=start_s,
+        end_s=end_s,
+        all_devices=infos,
+        devices=chosen,
+        detectors=detectors,
+        detector=named or (detectors[0] if detectors else None),
+        zone=query.zone,
+        offset_h=offset_h,
+        moved=moved,
+    )
+
+
+def list_detectors(session: Session) -> list[Detector]:
+    """Every version that annotated something, the newest first: 1.10 is newer than 1.9."""
+    rows = session.scalars(sa.select(DetectorVersion))
+    found = [Detector(row.id, row.algo_name, row.algo_version) for row in rows]
+    return sorted(found, key=lambda each: (_natural(each.version), each.id), reverse=True)
+
+
+def _range(
+    session: Session, query: Query, chosen: Sequence[DeviceInfo], offset_h: int, now_s: int
+) -> tuple[int, int, bool]:
+    relative = _RELATIVE.fullmatch(query.start or f"-{DEFAULT_DAYS}d")
+    newest_s = max((info.last_s for info in chosen), default=now_s - 1)
+    if query.start in ("all", "season"):
+        oldest_s = min((info.first_s for info in chosen), default=now_s - DAY_S)
+        start_s = oldest_s if query.start == "all" else _season_start_s(session, chosen, newest_s)
+        return _hours(start_s, newest_s + 1, False)
+    if relative:
+        length_s = int(relative[1]) * UNITS_S[relative[2]]
+        moved = newest_s < now_s - length_s
+        end_s = newest_s + 1 if moved else now_s
+        return _hours(end_s - length_s, end_s, moved)
+    shift_s = offset_h * HOUR_S if query.zone == "site" else 0  # days begin at the sites' midnight
+    start_s = _moment_s(query.start, "start") - (shift_s if _DAY.fullmatch(query.start) else 0)
+    end_s = _moment_s(query.end, "end") if query.end else now_s
+    if _DAY.fullmatch(query.end):
+        end_s += DAY_S - shift_s
+    if end_s <= start_s:
+        raise InvalidInput("the range ends before it starts: choose other dates", field="end")
+    return start_s, end_s, False
+
+
+def _hours(start_s: int, end_s: int, moved: bool) -> tuple[int, int, bool]:
+    """Whole hours around the range: counts by the hour are then exact."""
+    return start_s // HOUR_S * HOUR_S, -(-end_s // HOUR_S) * HOUR_S, moved
+
+
+def _season_start_s(session: Session, chosen: Sequence[DeviceInfo], newest_s: int) -> int:
+    names = [info.device for info in chosen]
+    days = sa.select(ImageBucket.start_s).distinct().where(ImageBucket.span_s == DAY_S, ImageBucket.device.in_(names))
+    start_s = newest_s
+    for day_s in session.scalars(days.order_by(ImageBucket.start_s.desc())):
+        if start_s - day_s > SEASON_BREAK_S:
+            break
+        start_s = day_s
+    return start_s
+
+
+def _moment_s(text: str, field: str) -> int:
+    try:
+        return unix_s(parse_moment(text if len(text) != 17 else text[:16] + ":00Z"))
+    except ValueError:
+        raise InvalidInput(f"{text[:40]!r} is not a date: write 2020-06-20", field=field) from None
+
+
+def _offset_h(infos: Sequence[DeviceInfo]) -> int:
+    """Hours east of UTC by the longitude of the first trap that knows its own: solar time, without summer time."""
+    lng = next((info.lng for info in infos if info.lng is not None), 0.0)
+    return round(lng / 15)
+
+
+def _natural(version: str) -> list[tuple[int, int, str]]:
+    """Numbers compare as numbers, and before text."""
+    parts = re.findall(r"\d+|[^\d]+", version)
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts]
+
+
+def moment(unix_seconds: int) -> datetime:
+    """Naive UTC."""
+    return datetime(1970, 1, 1) + timedelta(seconds=unix_seconds)
+
+
+def utc_text(unix_seconds: int) -> str:
+    """As URLs of the pages carry times."""
+    return datetime.fromtimestamp(unix_seconds, UTC).strftime("%Y-%m-%dT%H:%MZ")

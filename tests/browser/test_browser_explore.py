@@ -1,0 +1,155 @@
+"""Explore and the viewer, as a person uses them."""
+
+from datetime import datetime
+
+from browser.lab import TRAPS, add_images, add_outlines
+from playwright.sync_api import expect
+
+pytest_plugins = ["browser.fixtures"]
+
+
+def middle(page, row=0):
+    """A point of a row's plot where pictures are: two hours after midnight of a day."""
+    box = page.locator(".row canvas").nth(row).bounding_box()
+    return box["x"] + 40 + (box["width"] - 80) * 2 / 24, box["y"] + 40
+
+
+def test_rows_counts_and_a_tooltip_with_the_frame(visit):
+    page = visit()
+    expect(page.locator(".row")).to_have_count(2)
+    expect(page.locator(".summary")).to_have_text(
+        "60 pictures of 2 traps · 240 outlines in 30 of them (30 awaiting detection), detector 1.0"
+    )
+    page.mouse.move(*middle(page))
+    expect(page.locator(".tip.shown .tip-title")).to_contain_text("02:00 (UTC)")
+    expect(page.locator(".tip.shown .tip-text")).to_contain_text("7 insects")
+    expect(page.locator(".tip.shown svg path").first).to_be_attached()
+
+
+def test_a_click_opens_the_frame_and_keys_step(visit):
+    page = visit()
+    page.mouse.click(*middle(page))
+    expect(page.locator(".viewer-count")).to_contain_text("7 insects")
+    assert f"/image/{TRAPS[0]}/2022-07-01_02-00-00" in page.url
+    page.keyboard.press("ArrowRight")
+    expect(page.locator(".viewer-count")).to_have_text("8 insects1 new")
+    page.keyboard.press("c")
+    expect(page.locator(".viewer svg.outlines")).to_be_hidden()
+    page.keyboard.press("Escape")
+    expect(page.locator(".viewer")).to_be_hidden()
+    assert "/image/" not in page.url
+
+
+def test_the_address_is_the_scope(visit, page):
+    visit()
+    page.get_by_role("button", name="All", exact=True).first.click()
+    page.wait_for_url("**start=all**")
+    page.go_back()
+    page.wait_for_url("**start=2022-07-01&end=2022-07-01**")
+    expect(page.locator(".dates")).to_contain_text("1 Jul 2022")
+    page.reload()
+    expect(page.locator(".row")).to_have_count(2)
+
+
+def test_dragging_zooms(visit, page):
+    visit()
+    x, y = middle(page)
+    page.mouse.move(x - 60, y)
+    page.mouse.down()
+    page.mouse.move(x + 120, y, steps=4)
+    page.mouse.up()
+    page.wait_for_url("**start=2022-07-01T00**")
+    expect(page.locator(".summary")).not_to_contain_text("60 pictures")
+
+
+def test_a_link_to_a_frame_opens_it(page, lab):
+    page.goto(f"{lab.url}/image/{TRAPS[1]}/2022-07-01_01-20-00?zone=utc")
+    expect(page.locator(".viewer-title")).to_contain_text("2022-07-01 01:20")
+    expect(page.locator(".viewer-count")).to_contain_text("5 insects")
+
+
+def test_outside_of_the_data_the_page_leads_back(page, lab):
+    page.goto(f"{lab.url}/?start=2020-01-01&end=2020-01-02")
+    page.get_by_role("button", name="Go there").click()
+    expect(page.locator(".summary")).to_contain_text("pictures of 2 traps")
+
+
+def test_an_expired_session_leads_to_the_form_and_back(visit, page):
+    visit()
+    page.context.clear_cookies()
+    page.get_by_role("button", name="7 d", exact=True).click()
+    page.wait_for_url("**/sign-in?expired=1&next=**start%3D-7d**")
+
+
+def test_new_pictures_and_detections_appear_by_themselves(visit, page, lab):
+    visit("?start=2022-07-02&end=2022-07-02&device=0a1b2c3d&zone=utc")
+    client, moments = lab.app.test_client(), [datetime(2022, 7, 2, 1), datetime(2022, 7, 2, 2)]
+    expect(page.locator(".live-text")).to_contain_text("updated")
+    add_images(client, TRAPS[0], moments)
+    expect(page.locator(".summary")).to_contain_text("2 pictures of 1 trap", timeout=10_000)
+    add_outlines(client, TRAPS[0], moments)
+    expect(page.locator(".summary")).to_contain_text("3 outlines in 2 of them", timeout=10_000)
+
+
+def test_a_trap_gets_a_name(visit, page):
+    visit()
+    page.locator(".row").nth(1).hover()
+    page.locator(".rename").nth(1).click()
+    page.get_by_label("Name", exact=True).fill("Hedge low")
+    page.get_by_role("button", name="Save").click()
+    expect(page.locator(".row .name").first).to_contain_text("Hedge low")
+
+
+def test_it_plays_and_stops(visit, page):
+    visit()
+    page.mouse.click(*middle(page))
+    expect(page.locator(".position")).to_have_text("7 of 30")
+    page.keyboard.press("Space")
+    expect(page.locator(".position")).not_to_have_text("7 of 30")
+    page.keyboard.press("Space")
+    stopped = page.locator(".position").inner_text()
+    page.wait_for_timeout(700)
+    assert page.locator(".position").inner_text() == stopped
+    page.keyboard.press("End")
+    expect(page.locator(".position")).to_have_text("30 of 30")
+    expect(page.locator(".viewer-count")).to_have_text("not processed yet")
+
+
+def test_zoom_is_kept_from_frame_to_frame(visit, page):
+    visit()
+    page.mouse.click(*middle(page))
+    expect(page.locator(".position")).to_have_text("7 of 30")
+    page.keyboard.press("+")
+    zoomed = page.locator(".zoom-text").inner_text()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator(".position")).to_have_text("8 of 30")
+    assert page.locator(".zoom-text").inner_text() == zoomed
+    page.keyboard.press("0")
+    assert page.locator(".zoom-text").inner_text() != zoomed
+
+
+def test_a_step_through_cached_frames_takes_less_than_100_ms(visit, page):
+    visit()
+    page.mouse.click(*middle(page))
+    expect(page.locator(".position")).to_have_text("7 of 30")
+    page.wait_for_function(
+        """[1, 2, 3].map((n) => spi.stage.url(spi.viewer.device, spi.viewer.neighbour(n), "thumbnail"))
+            .every((url) => spi.stage.kept.get(url)?.complete)"""
+    )
+    took = page.evaluate(
+        """async () => {
+            const began = performance.now();
+            for (let k = 0; k < 3; k++) {
+                await spi.viewer.step(1);
+                await new Promise(requestAnimationFrame);
+            }
+            return (performance.now() - began) / 3;
+        }"""
+    )
+    assert took < 100
+
+
+def test_a_link_to_a_moment_without_picture_leads_to_the_nearest(page, lab):
+    page.goto(f"{lab.url}/image/{TRAPS[0]}/2022-07-01_01-21-00?zone=utc")
+    expect(page.locator(".viewer-title")).to_contain_text("2022-07-01 01:40")
+    expect(page.locator(".viewer-count")).to_contain_text("6 insects")

@@ -1,0 +1,207 @@
+"""Counts per hour and day stay true, scopes mean what the URL says, and series hold what was measured."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import numpy as np
+import pytest
+import sqlalchemy as sa
+
+from spi_dash.clock import unix_s
+from spi_dash.errors import InvalidInput
+from spi_dash.models import Image, ImageBucket, RollupMark, UidAnnotation
+from spi_dash.services import devices, explore, rollups, scope
+
+NOW = datetime(2022, 7, 10, 12)
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def add(database) -> Callable[..., int]:
+    """Insert an image, and how many objects a detector found on it; returns its id."""
+
+    def insert(device="0a1b2c3d", at=NOW - HOUR, objects=None, version="1.0", **values) -> int:
+        audit = {"datetime_created": at, "api_version": "1.0.0", "api_user_id": 1}
+        row = {"device": device, "datetime": at, "md5": "0" * 32, "width": 4, "height": 3, **audit, **values}
+        found = {**audit, "algo_name": "uid", "algo_version": version, "n_objects": objects, "json": "{}"}
+        with database.begin() as session:
+            (image_id,) = session.execute(sa.insert(Image).values(row)).inserted_primary_key
+            if objects is not None:
+                session.execute(sa.insert(UidAnnotation).values(parent_image_id=image_id, **found))
+        return image_id
+
+    return insert
+
+
+@pytest.fixture
+def look(database) -> Callable[..., tuple]:
+    """(scope, rows) of a URL's query, after everything was counted."""
+
+    def find(search="", now=NOW):
+        rollups.refresh(database.begin, database.read)
+        with database.read() as session:
+            found = scope.resolve(session, scope.parse(search), now)
+            return found, explore.list_rows(session, found)
+
+    return find
+
+
+def days(database) -> list[tuple]:
+    rollups.refresh(database.begin, database.read)
+    columns = (ImageBucket.device, ImageBucket.start_s, ImageBucket.n_images, ImageBucket.max_temp)
+    with database.read() as session:
+        return session.execute(sa.select(*columns).where(ImageBucket.span_s == rollups.DAY_S)).all()
+
+
+def test_a_late_upload_and_a_deletion_are_counted(database, add):
+    day_s = unix_s(datetime(2022, 7, 1))
+    first = add(at=datetime(2022, 7, 1, 10), temp=20, hum=50)
+    assert days(database) == [("0a1b2c3d", day_s, 1, 20)]
+    add(at=datetime(2022, 7, 1, 9), temp=25, hum=50)
+    assert days(database) == [("0a1b2c3d", day_s, 2, 25)]
+    with database.begin() as session:
+        session.execute(sa.delete(Image).where(Image.id == first))
+    assert days(database) == [("0a1b2c3d", day_s, 1, 25)]
+
+
+def test_a_device_without_images_left_is_gone(database, add):
+    image_id = add()
+    days(database)
+    with database.begin() as session:
+        session.execute(sa.delete(Image).where(Image.id == image_id))
+    assert days(database) == []
+    with database.read() as session:
+        assert devices.list_devices(session) == []
+
+
+def test_a_change_during_the_count_is_counted_next_time(database, add):
+    """Marks are deleted by id: one that another transaction commits late, with a lower id, survives."""
+    add()
+    with database.begin() as session:
+        session.execute(sa.insert(RollupMark).values(id=1000, device="0a1b2c3d", start_s=0))
+    rollups.refresh(database.begin, database.read)
+    with database.begin() as session:
+        session.execute(sa.insert(RollupMark).values(id=500, device="0a1b2c3d", start_s=0))
+    with database.read() as session:
+        assert session.scalars(sa.select(RollupMark.id)).all() == [500]
+
+
+def test_the_change_number_grows_with_images_annotations_and_deletions(database, add):
+    def number() -> int:
+        with database.read() as session:
+            return rollups.change_number(session)
+
+    seen = [number()]
+    image_id = add()
+    seen.append(number())
+    rollups.refresh(database.begin, database.read)
+    assert number() == seen[-1]
+    add(at=NOW - 2 * HOUR, objects=3)
+    seen.append(number())
+    with database.begin() as session:
+        session.execute(sa.delete(Image).where(Image.id == image_id))
+    seen.append(number())
+    assert seen == sorted(set(seen))
+
+
+def test_single_images_carry_what_was_measured(add, look):
+    add(temp=21.5, hum=77, lum=2.5, objects=3)
+    add(at=NOW - 2 * HOUR, temp=-300, hum=-1)
+    _, (row,) = look()
+    assert row.bucket_s == 0
+    assert row.values["temp"].tolist() == pytest.approx([np.nan, 21.5], nan_ok=True)
+    assert row.values["hum"].tolist() == pytest.approx([np.nan, 77], nan_ok=True)
+    assert (row.n_images, row.n_annotated, row.n_objects) == (2, 1, 3)
+
+
+def test_buckets_agree_with_single_images(add, look, monkeypatch):
+    for hour in range(48):
+        add(at=NOW - hour * HOUR, temp=hour, hum=50, objects=hour)
+    _, (single,) = look("?start=2022-07-08T12:00Z&end=2022-07-10T13:00Z")
+    monkeypatch.setattr(explore, "POINTS_PER_PAGE", 0)
+    monkeypatch.setattr(explore, "BUCKETS_S", (6 * 3600,))
+    monkeypatch.setattr(explore, "_most_images", lambda *_: 10**6)
+    _, (merged,) = look("?start=2022-07-08T12:00Z&end=2022-07-10T13:00Z")
+    assert merged.bucket_s == 6 * 3600
+    counts = (merged.n_images, merged.n_annotated, merged.n_objects)
+    assert counts == (single.n_images, single.n_annotated, single.n_objects) == (48, 48, sum(range(48)))
+    assert merged.values["max_temp"].max() == 47
+    assert merged.values["min_temp"].min() == 0
+
+
+def test_a_year_is_a_screenful(add, look):
+    for day in range(0, 360, 30):
+        add(at=NOW - timedelta(days=day))
+    _, (row,) = look("?start=all")
+    assert row.bucket_s >= rollups.HOUR_S
+    assert len(row.values["temp"]) <= explore.POINTS_PER_ROW
+    assert row.n_images == 12
+
+
+def test_the_newest_version_is_the_default(add, look):
+    add(at=NOW - 2 * HOUR, objects=1, version="1.9")
+    add(at=NOW - HOUR, objects=2, version="1.10")
+    found, (row,) = look()
+    assert [each.version for each in found.detectors] == ["1.10", "1.9"]
+    assert (found.detector.version, row.n_annotated, row.n_objects) == ("1.10", 1, 2)
+    found, (row,) = look("?detector=uid%201.9")
+    assert (found.detector.version, row.n_objects) == ("1.9", 1)
+
+
+def test_the_default_range_finds_the_data(add, look):
+    add(at=NOW - timedelta(days=400))
+    found, (row,) = look()
+    assert found.moved
+    assert row.n_images == 1
+    assert found.end_s - found.start_s in (28 * 86_400, 28 * 86_400 + 3600)
+
+
+def test_days_are_those_of_the_sites(add, look):
+    add(lat=49.2, lng=-119.4)
+    found, _ = look("?start=2022-07-09&end=2022-07-09")
+    assert found.offset_h == -8
+    assert scope.utc_text(found.start_s) == "2022-07-09T08:00Z"
+    assert scope.utc_text(found.end_s) == "2022-07-10T08:00Z"
+    found, _ = look("?start=2022-07-09&end=2022-07-09&zone=utc")
+    assert scope.utc_text(found.start_s) == "2022-07-09T00:00Z"
+
+
+def test_a_season_begins_after_two_months_of_nothing(add, look):
+    for day in (0, 30, 80, 200):
+        add(at=NOW - timedelta(days=day))
+    found, _ = look("?start=season")
+    assert scope.moment(found.start_s).date() == (NOW - timedelta(days=80)).date()
+
+
+def test_devices_of_the_url_are_chosen(add, look):
+    for device in ("aaaaaaaa", "bbbbbbbb", "cccccccc"):
+        add(device=device)
+    found, rows = look("?device=aaaaaaaa,cccccccc")
+    assert [row.info.device for row in rows] == ["aaaaaaaa", "cccccccc"]
+    assert len(found.all_devices) == 3
+
+
+@pytest.mark.parametrize("search", ["?start=yesterday", "?start=2022-07-09&end=2022-07-01", "?start=2022-13-01"])
+def test_nonsense_is_refused(add, look, search):
+    add()
+    with pytest.raises(InvalidInput):
+        look(search)
+
+
+def test_swapped_coordinates_are_put_right(database, add, look):
+    add(lat=-119.4, lng=49.2)
+    found, _ = look()
+    assert (found.devices[0].lat, found.devices[0].lng) == (49.2, -119.4)
+
+
+def test_a_device_is_named_and_unnamed(database, add, look):
+    add()
+    look()
+    with database.begin() as session:
+        devices.name_device(session, "0a1b2c3d", " Hedge  low ", "edge", 1, NOW)
+    assert look()[0].devices[0].name == "Hedge low"
+    with database.begin() as session, pytest.raises(InvalidInput):
+        devices.name_device(session, "0a1b2c3d", "x" * 65, None, 1, NOW)
+    with database.begin() as session:
+        devices.name_device(session, "0a1b2c3d", "", "", 1, NOW)
+    assert look()[0].devices[0].name == ""

@@ -1,0 +1,115 @@
+"""One frame for the viewer: outlines, what is new, its neighbours, and strips."""
+
+import io
+from datetime import datetime, timedelta
+
+import pytest
+import sqlalchemy as sa
+from PIL import Image as Picture
+
+from spi_dash.clock import unix_s
+from spi_dash.errors import InvalidInput, NotFound
+from spi_dash.models import Image, UidAnnotation
+from spi_dash.services import frames, rollups
+from spi_dash.storage import MemoryStorage
+
+NOON = datetime(2022, 7, 1, 12)
+NOON_S = unix_s(NOON)
+DEVICE = "0a1b2c3d"
+
+
+def square(x: int, y: int, side: int = 10) -> list[int]:
+    return [x, y, x + side, y, x + side, y + side, x, y + side]
+
+
+def test_what_overlaps_nothing_earlier_is_new():
+    earlier = [square(0, 0), square(100, 100)]
+    assert frames.find_new([square(3, 2), square(200, 200), square(104, 98)], earlier) == [1]
+
+
+def test_everything_is_new_after_an_empty_frame():
+    assert frames.find_new([square(0, 0)], []) == [0]
+    assert frames.find_new([], [square(0, 0)]) == []
+
+
+def test_a_small_insect_on_a_large_outline_is_not_new():
+    assert frames.find_new([square(40, 40, 4)], [square(0, 0, 100)]) == []
+
+
+@pytest.fixture
+def add(database):
+    def insert(at=NOON, outlines=None, **values) -> None:
+        audit = {"datetime_created": at, "api_version": "1.0.0", "api_user_id": 1}
+        image = {"device": DEVICE, "datetime": at, "md5": "0" * 32, "width": 4, "height": 3, **audit, **values}
+        with database.begin() as session:
+            (image_id,) = session.execute(sa.insert(Image).values(image)).inserted_primary_key
+            if outlines is not None:
+                found = {"algo_name": "uid", "algo_version": "1", "n_objects": 1, "json": outlines, **audit}
+                session.execute(sa.insert(UidAnnotation).values(parent_image_id=image_id, **found))
+        rollups.refresh(database.begin, database.read)
+
+    return insert
+
+
+def look(database, at=NOON) -> dict:
+    with database.read() as session:
+        return frames.get_frame(session, DEVICE, unix_s(at), "")
+
+
+def test_a_frame_says_what_is_new_since_the_one_before(database, add):
+    one = '{"annotations": [{"contour": [[[0, 0]], [[9, 0]], [[9, 9]]], "name": "fly"}]}'
+    two = one.replace("[{", '[{"contour": [[[50, 50]], [[59, 50]], [[59, 59]]], "name": "bee"}, {')
+    add(NOON - timedelta(minutes=20), one)
+    add(NOON, two)
+    frame = look(database)
+    assert (frame["outlines"][0], frame["names"], frame["new"]) == ([50, 50, 59, 50, 59, 59], ["bee", "fly"], [0])
+
+
+def test_names_stay_with_their_outlines(database, add):
+    dot, fly = '{"contour": [[[0, 0]]], "name": "dot"}', '{"contour": [[[0, 0]], [[9, 0]], [[9, 9]]], "name": "fly"}'
+    add(outlines=f'{{"annotations": [{dot}, {fly}]}}')
+    assert look(database)["names"] == ["fly"]
+
+
+def test_an_unprocessed_frame_is_not_an_empty_one(database, add):
+    add(NOON - timedelta(minutes=20))
+    add(NOON, '{"annotations": []}')
+    assert (look(database)["outlines"], look(database)["new"]) == ([], None)
+    assert look(database, NOON - timedelta(minutes=20))["detector"] is None
+
+
+def test_swapped_coordinates_and_sentinels_are_put_right(database, add):
+    add(lat=-119.4, lng=49.2, temp=-300, hum=-1)
+    frame = look(database)
+    assert (frame["lat"], frame["lng"], frame["swapped"]) == (49.2, -119.4, True)
+    assert (frame["temp"], frame["hum"]) == (None, None)
+
+
+def test_a_frame_that_is_not_there(database):
+    with pytest.raises(NotFound):
+        look(database)
+
+
+def test_the_list_has_frames_on_both_sides(database, add, monkeypatch):
+    for k in range(5):
+        add(NOON + k * timedelta(minutes=20))
+    monkeypatch.setattr(frames, "FRAMES_PER_WINDOW", 2)
+    with database.read() as session:
+        found = frames.list_moments(session, DEVICE, str(NOON_S + 2400))
+    assert found["moments"] == [NOON_S + 1200 * k for k in range(4)]
+    assert (found["first"], found["last"]) == (NOON_S, NOON_S + 4800)
+
+
+def test_a_strip_is_as_wide_as_its_frames_and_grey_where_one_is_missing():
+    storage, file = MemoryStorage(), io.BytesIO()
+    Picture.new("RGB", frames.CELL_PX, (200, 200, 0)).save(file, "JPEG")
+    storage.put(frames.picture_key(DEVICE, NOON_S, "mini"), file.getvalue())
+    strip = Picture.open(io.BytesIO(frames.draw_strip(storage, DEVICE, [NOON_S, NOON_S + 1])))
+    assert strip.size == (256, 96)
+    assert strip.getpixel((64, 48))[2] < 30 < strip.getpixel((192, 48))[2]
+
+
+@pytest.mark.parametrize("text", ["", "-1", "zz zz", ".".join(["1"] * 65)])
+def test_a_bad_list_of_moments_is_refused(text):
+    with pytest.raises(InvalidInput):
+        frames.parse_moments(text)

@@ -1,0 +1,181 @@
+"""The pages hang together: ids, callbacks, words, and what their scripts fetch."""
+
+import json
+from collections import Counter
+from datetime import timedelta
+
+import flask
+import pytest
+from conftest import ADMIN, NOON, READER, WRITER
+from dash.development.base_component import Component
+
+from spi_dash.errors import Forbidden
+from spi_dash.pages import PAGES, explore, shell
+from spi_dash.pages.components import number
+from spi_dash.services import users
+
+
+@pytest.fixture
+def signed_in(client):
+    """Sign in as the admin, or as somebody else, with the form."""
+
+    def sign_in(user=ADMIN):
+        form = client.get("/sign-in").text
+        csrf = form.split('name="csrf" value="')[1].split('"')[0]
+        answer = client.post("/sign-in", data={"username": user[0], "password": user[1], "csrf": csrf})
+        assert answer.status_code == 303, answer.text
+        return client
+
+    return sign_in
+
+
+@pytest.fixture
+def asked(server, spi):
+    """Call a callback as it is called for the admin, or for somebody else."""
+
+    def ask(callback, *arguments, user=ADMIN[0]):
+        with server.test_request_context("/_dash-update-component"):
+            with spi.read() as session:
+                flask.g.user = users.find_user_by_name(session, user)
+            return callback(*arguments)
+
+    return ask
+
+
+def wiring(client) -> tuple[set[str], list[str]]:
+    """(ids that callbacks name, ids that layouts contain)."""
+    client.get("/")
+    used: set[str] = set()
+    for callback in client.get("/_dash-dependencies").json:
+        outputs = callback["output"].strip(".").split("...")
+        used |= {output.rsplit(".", 1)[0] for output in outputs if "." in output}  # others have none
+        used |= {dependency["id"] for dependency in callback["inputs"] + callback["state"]}
+    roots = [shell.layout(), *(page.layout() for page in PAGES)]
+    present = [part.id for root in roots for part in [root, *root._traverse()] if getattr(part, "id", None)]
+    return {each for each in used if each and not each.startswith(("_pages", "{"))}, present
+
+
+def text_of(component) -> str:
+    if isinstance(component, list | tuple):
+        return "".join(text_of(each) for each in component)
+    if isinstance(component, Component):
+        return text_of(getattr(component, "children", None) or "")
+    return "" if component is None else str(component)
+
+
+def test_every_callback_id_exists_once(signed_in):
+    used, present = wiring(signed_in())
+    assert used <= set(present)
+    assert [each for each, count in Counter(present).items() if count > 1] == []
+
+
+def test_ids_start_with_the_page_name():
+    for page in (*PAGES, shell):
+        prefix = page.__name__.rsplit(".", 1)[1] + "-"
+        assert all(value.startswith(prefix) for name, value in vars(page.ids).items() if name.isupper())
+
+
+def test_two_apps_do_not_share_callbacks(restart, signed_in):
+    other = restart().test_client()
+    client = signed_in()
+    other.set_cookie("spi_session", client.get_cookie("spi_session").value)
+    assert wiring(client)[0] == wiring(other)[0] != set()
+
+
+def test_without_images_the_page_says_what_to_do(asked):
+    packed, summary, empty = asked(explore.show_rows, {"search": ""})
+    assert json.loads(packed)["rows"] == []
+    assert summary == []
+    assert "No pictures yet" in text_of(empty)
+
+
+def test_every_count_says_what_it_is_made_of(asked, make_image):
+    for minutes in (0, 20):
+        make_image(at=NOON + timedelta(minutes=minutes))
+    packed, summary, empty = asked(explore.show_rows, {"search": "?start=2022-07-01&end=2022-07-01"})
+    assert text_of(summary).startswith("2 pictures of 1 trap")
+    assert "no detector has looked at them yet" in text_of(summary)
+    assert json.loads(packed)["rows"][0]["annotated"] == 0
+    assert empty == []
+
+
+def test_outside_of_the_data_the_page_leads_to_it(asked, make_image):
+    make_image()
+    _, _, empty = asked(explore.show_rows, {"search": "?start=2019-12-01&end=2019-12-02"})
+    assert "The newest are from 1 Jul 2022" in text_of(empty)
+
+
+def test_the_scope_bar_offers_traps_with_counts(asked, make_image):
+    make_image()
+    resolved, choices, detectors, zones = asked(shell.show_scope, {"search": ""})
+    assert resolved["devices"] == ["0a1b2c3d"]
+    assert len(choices) == 1
+    assert detectors == []
+    assert [each["value"] for each in zones] == ["site", "utc", "reader"]
+
+
+def test_only_changed_rows_are_sent_again(asked, make_image):
+    for device in ("aaaaaaaa", "bbbbbbbb"):
+        make_image(device)
+    held = json.loads(asked(explore.show_rows, {"search": ""})[0])
+    nothing = json.loads(asked(explore.show_rows, {"search": "", "since": held["change"]})[0])
+    assert (nothing["partial"], nothing["rows"]) == (True, [])
+    make_image("bbbbbbbb", NOON + timedelta(minutes=20))
+    changed = json.loads(asked(explore.show_rows, {"search": "", "since": held["change"]})[0])
+    assert [row["device"] for row in changed["rows"]] == ["bbbbbbbb"]
+    assert changed["change"] > held["change"]
+
+
+def test_a_writer_names_a_trap_and_a_reader_may_not(asked, accounts, make_image):
+    make_image()
+    asked(shell.show_scope, {"search": ""})
+    change = {"device": "0a1b2c3d", "name": "Hedge", "site": "east"}
+    asked(explore.name_trap, change, user=WRITER[0])
+    assert json.loads(asked(explore.show_rows, {"search": ""})[0])["rows"][0]["name"] == "Hedge"
+    with pytest.raises(Forbidden):
+        asked(explore.name_trap, change, user=READER[0])
+
+
+def test_numbers_have_thin_spaces():
+    assert number(1_300_000) == "1\u2009300\u2009000"
+
+
+def test_scripts_get_thumbnails_strips_and_frames(signed_in, make_image):
+    row = make_image()
+    client, at = signed_in(), int(NOON.timestamp())
+    base = f"/frames/{row['device']}"
+    for size in ("mini", "thumbnail"):
+        answer = client.get(f"{base}/{at}/{size}.jpg")
+        assert (answer.status_code, answer.mimetype) == (200, "image/jpeg")
+        assert "max-age" in answer.headers["Cache-Control"]
+        again = client.get(f"{base}/{at}/{size}.jpg", headers={"If-None-Match": answer.headers["ETag"]})
+        assert again.status_code == 304
+    assert client.get(f"{base}/{at}/original.jpg").status_code == 302
+    assert client.get(f"{base}/strip/{_base36(at)}.{_base36(at + 9)}.jpg").mimetype == "image/jpeg"
+    frame = client.get(f"{base}/{at}/frame.json").json
+    assert (frame["outlines"], frame["detector"], frame["uploader"]) == ([], None, "admin")
+    assert client.get(f"{base}/list.json?around={at}").json["moments"] == [at]
+    assert client.get("/frames/change.json").json["change"] > 0
+
+
+@pytest.mark.parametrize(
+    "path", ["/frames/x/1/huge.jpg", "/frames/x/1/mini.jpg", "/frames/x/1/frame.json", "/frames/0a1b2c3d/strip/+.jpg"]
+)
+def test_what_is_not_there_is_said(signed_in, path):
+    answer = signed_in().get(path)
+    assert answer.status_code in (404, 422)
+    assert set(answer.json) == {"error"}
+
+
+def test_nobody_sees_frames_without_signing_in(client, make_image):
+    row = make_image()
+    for path in (f"/frames/{row['device']}/{int(NOON.timestamp())}/mini.jpg", "/frames/change.json"):
+        assert client.get(path).status_code in (303, 401)
+
+
+def _base36(value: int) -> str:
+    digits = ""
+    while value:
+        value, rest = divmod(value, 36)
+        digits = "0123456789abcdefghijklmnopqrstuvwxyz"[rest] + digits
+    return digits
