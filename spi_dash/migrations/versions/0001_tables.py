@@ -1,6 +1,6 @@
 """The tables of the wire contract, and sign-ins.
 
-Every step is skipped where its result exists: MariaDB commits each one by itself, so a run that was killed is run again.
+Every step is skipped where its result exists: MariaDB commits each by itself, so a run that was killed is run again.
 """
 
 import sqlalchemy as sa
