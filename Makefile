@@ -4,13 +4,16 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 DATA   ?= spi-data
 PIP    := $(BIN)/python -m pip install --disable-pip-version-check --quiet --retries 2 --timeout 20
+# PyTorch without a graphics card is a tenth of the size, and only here. Empty: the usual package index alone.
+TORCH       ?= torch==2.13.0
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
 .PHONY: demo serve test check fix bench screenshots debian clean
 
-demo: $(VENV)/.base
+demo: $(VENV)/.detector
 	$(BIN)/spi-dash demo
 
-serve: $(VENV)/.base
+serve: $(VENV)/.detector
 	$(BIN)/spi-dash serve --data $(DATA)
 
 test: debian $(VENV)/.dev
@@ -41,10 +44,15 @@ clean:
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.base: $(VENV)/bin/python pyproject.toml
-	$(PIP) --editable .
+# Where the extra index cannot be reached, the usual one has the same version, with what graphics cards need.
+$(VENV)/.torch: $(VENV)/bin/python
+	$(if $(TORCH_INDEX),$(PIP) --extra-index-url $(TORCH_INDEX) $(TORCH) ||) $(PIP) $(TORCH)
 	touch $@
 
-$(VENV)/.dev: $(VENV)/bin/python pyproject.toml
-	$(PIP) --editable '.[dev]'
-	touch $@ $(VENV)/.base
+$(VENV)/.detector: $(VENV)/.torch pyproject.toml
+	$(PIP) --editable '.[detector]'
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.torch pyproject.toml
+	$(PIP) --editable '.[detector,dev]'
+	touch $@ $(VENV)/.detector

@@ -20,6 +20,7 @@ Style = Literal["iso", "legacy"]
 STYLES: dict[Style, str] = {"iso": ISO, "legacy": LEGACY}
 
 MAX_DEVICE_CHARS = 64
+MAX_REASON_CHARS = 500
 _MOMENT = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)(?:[T_ ](\d\d)[:-](\d\d)[:-](\d\d)(?:\.\d+)?(?:\s*([+-])(\d\d):?(\d\d)$)?)?", re.ASCII
 )
@@ -76,6 +77,7 @@ _PATH = f"^{_PART}(/{_PART}){{0,9}}$"  # no empty parts, no . and ..
 Moment = Annotated[datetime, BeforeValidator(parse_moment), WithJsonSchema(_MOMENT_SCHEMA)]
 Flag = Annotated[bool, BeforeValidator(parse_flag), WithJsonSchema({"enum": [True, False, 0, 1]})]
 Pixel = Annotated[int, Field(strict=True, ge=-1_000_000, le=1_000_000)]
+WorkerName = Annotated[str, Field(pattern="^[A-Za-z0-9._-]{1,64}$", description="chosen by the worker, and unique")]
 DevicePattern = Annotated[str, Field(max_length=MAX_DEVICE_CHARS, description="device, or a LIKE pattern: % is all")]
 
 
@@ -119,6 +121,33 @@ class ClaimKey(SeriesKey):
 
     algo_name: Annotated[str, Field(max_length=64)] | None = None
     algo_version: Annotated[str, Field(max_length=46)] | None = None
+    worker: WorkerName | None = None  # ours: a worker's claim ends early without heartbeats
+
+
+class ReleasedClaim(ImageKey):
+    """A claim that a worker gives back."""
+
+    worker: WorkerName
+
+
+class Failure(ImageKey):
+    """A picture that a version of a detector cannot do; nobody tries again with that version."""
+
+    worker: WorkerName
+    algo_name: Annotated[str, Field(min_length=1, max_length=64)]
+    algo_version: Annotated[str, Field(min_length=1, max_length=46)]
+    reason: Annotated[str, Field(min_length=1, max_length=MAX_REASON_CHARS)]
+
+
+class Heartbeat(Info):
+    """What a running detector says of itself; its claims go on."""
+
+    worker: WorkerName
+    algo_version: Annotated[str, Field(max_length=46, description="empty until a model is loaded")]
+    images_done: Annotated[int, Field(strict=True, ge=0, lt=2**31)]
+    images_failed: Annotated[int, Field(strict=True, ge=0, lt=2**31)]
+    images_per_minute: Annotated[float, Field(strict=True, ge=0, le=1e6, allow_inf_nan=False)]
+    last_error: Annotated[str, Field(max_length=MAX_REASON_CHARS)] = ""
 
 
 class NewUser(Info):

@@ -78,6 +78,11 @@ class UidIntent(Audited, Base):
     __table_args__ = _table_args(UniqueConstraint("parent_image_id", name="uid_intents_image"))
 
     parent_image_id: Mapped[int] = mapped_column(ForeignKey("images.id", ondelete="CASCADE"))
+    # Ours; null in claims of detectors that send no heartbeats, which last for services.claims.CLAIM_LIFE.
+    worker: Mapped[str | None] = mapped_column(String(64))
+    expires_at: Mapped[DateTime | None]
+    algo_name: Mapped[str | None] = mapped_column(String(64))
+    algo_version: Mapped[str | None] = mapped_column(String(46))
 
 
 class TuboidSeries(Audited, Base):
@@ -309,3 +314,88 @@ class Device(Base):
     site: Mapped[str | None] = mapped_column(String(128))
     changed_at: Mapped[DateTime]
     changed_by: Mapped[int | None]
+
+
+class AuditEntry(Base):
+    """Who did what, when. Names as they were then: users may be gone since."""
+
+    __tablename__ = "audit_log"
+    __table_args__ = _table_args()
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[DateTime]
+    user_id: Mapped[int | None]  # null: somebody at the server's own command line
+    username: Mapped[str | None] = mapped_column(String(32))
+    action: Mapped[str] = mapped_column(String(32))
+    target: Mapped[str] = mapped_column(String(128))
+    details: Mapped[str] = mapped_column(String(255))
+
+
+class ServerSetting(Base):
+    """What admins change while the server runs; `value` is JSON."""
+
+    __tablename__ = "server_settings"
+    __table_args__ = _table_args()
+
+    name: Mapped[str] = mapped_column(String(32), primary_key=True)
+    value: Mapped[str] = mapped_column(sa.Text)
+    changed_at: Mapped[DateTime]
+    changed_by: Mapped[int | None]
+
+
+# Who detects, what cannot be detected, and what was looked through for work.
+
+
+class UidFailure(Base):
+    """An image that a version of a detector cannot do. Without a reason it is not given up: only `attempts` died."""
+
+    __tablename__ = "uid_failures"
+    __table_args__ = _table_args(UniqueConstraint("parent_image_id", "algo_name", "algo_version", name="uid_failure"))
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    parent_image_id: Mapped[int] = mapped_column(ForeignKey("images.id", ondelete="CASCADE"))
+    algo_name: Mapped[str] = mapped_column(String(64))
+    algo_version: Mapped[str] = mapped_column(String(46))
+    attempts: Mapped[int]  # claims that ended without a result
+    reason: Mapped[str | None] = mapped_column(String(500))
+    worker: Mapped[str] = mapped_column(String(64))
+    changed_at: Mapped[DateTime]
+
+
+class UidWorker(Base):
+    """What a running detector last said of itself."""
+
+    __tablename__ = "uid_workers"
+    __table_args__ = _table_args()
+
+    worker: Mapped[str] = mapped_column(String(64), primary_key=True)
+    algo_version: Mapped[str] = mapped_column(String(46))
+    images_done: Mapped[int]
+    images_failed: Mapped[int]
+    images_per_minute: Mapped[float] = mapped_column(sa.Double)
+    last_error: Mapped[str] = mapped_column(String(500))
+    started_at: Mapped[DateTime]
+    seen_at: Mapped[DateTime]
+
+
+class UidCursor(Base):
+    """How far one question for work has been looked through: services/claims.py says what the columns promise."""
+
+    __tablename__ = "uid_cursors"
+    __table_args__ = _table_args()
+
+    key: Mapped[str] = mapped_column(String(64), primary_key=True)  # a hash of the question
+    generation: Mapped[int]
+    up_to_id: Mapped[int]
+    before: Mapped[DateTime]
+    made_at: Mapped[DateTime]
+
+
+class UidGeneration(Base):
+    """One row, counting the times that images which had been claimed or given up became free: cursors end then."""
+
+    __tablename__ = "uid_generation"
+    __table_args__ = _table_args()
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    number: Mapped[int]

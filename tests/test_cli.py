@@ -255,7 +255,7 @@ def test_serve_and_its_first_sign_in(start, tmp_path):
 
 
 def test_the_demo_fills_itself(start):
-    process = start("demo", "--port", "0", "--days", "1", "--traps", "2")
+    process = start("demo", "--port", "0", "--days", "1", "--traps", "2", "--no-detector")
     url = read_url(process)
     name, password = re.search(r"Sign in as (\S+) with the password (\S+)", process.stdout.readline()).groups()
     with SpiClient(url, name, password) as client:

@@ -2,7 +2,7 @@
 
 import flask
 
-from . import annotations, bundles, documentation, files, health, images, users
+from . import annotations, bundles, detection, documentation, files, health, images, users
 from .endpoint import Endpoint, add_endpoint
 from .failures import register_failures
 
@@ -10,6 +10,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *users.ENDPOINTS,
     *images.ENDPOINTS,
     *annotations.ENDPOINTS,
+    *detection.ENDPOINTS,
     *bundles.ENDPOINTS,
 )
 

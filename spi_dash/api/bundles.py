@@ -4,7 +4,7 @@ from typing import Any
 
 from ..contract import BundleFile
 from ..errors import InvalidInput
-from ..services import bundles
+from ..services import audit, bundles
 from . import schemas
 from .endpoint import Call, Endpoint
 from .links import base_url, link_maker
@@ -26,11 +26,13 @@ def get_ml_bundle_file_list(call: Call) -> list[dict[str, Any]]:
 def get_ml_bundle_upload_links(call: Call) -> list[dict[str, Any]]:
     """Which of the offered files to upload, and the form to post each with."""
     spi, max_bytes = call.spi, call.spi.config.max_bundle_file_mb * 2**20
-    answer = []
+    answer, keys = [], []
     with spi.begin() as session:
         for body, key in bundles.files_to_upload(session, spi.storage, call.infos, call.body):
             url, fields = spi.storage.upload_form(base_url(call), key, max_bytes, call.now)
             answer.append({**body, "url": {"url": url, "fields": fields}})
+            keys.append(key)
+        audit.record_upload(session, call.user, keys, call.now)
     return answer
 
 

@@ -9,7 +9,7 @@ from werkzeug.datastructures import FileStorage
 
 from ..contract import ClaimKey, ImageKey, SeriesKey
 from ..errors import BadRequest, SpiError, TooLarge
-from ..services import annotations, images
+from ..services import audit, claims, images
 from ..services.rows import SUFFIX, WHATS
 from ..trap_image import parse_name
 from . import schemas
@@ -53,8 +53,7 @@ def get_image_series(call: Call) -> Iterator[bytes]:
 
 def get_images_to_annotate(call: Call) -> Iterator[bytes]:
     """Claim up to eight pictures that the algorithm has not annotated; the next caller gets others."""
-    with call.spi.begin() as session:
-        ids = annotations.claim_images(session, call.infos, call.user.id, call.now)
+    ids = claims.claim_images(call.spi.read, call.spi.begin, call.infos, call.user.id, call.now)
     suffix, link = SUFFIX.get(call.what), link_maker(call)
     return stream_rows(call.spi.read, lambda session: images.list_by_ids(session, ids, call.style, suffix, link))
 
@@ -63,6 +62,7 @@ def delete_images(call: Call) -> list[dict[str, Any]]:
     """Delete pictures, with their annotations and files."""
     with call.spi.begin() as session:
         rows, files = images.delete_images(session, call.infos)
+        audit.record_deleted_images(session, call.user, rows, call.now)
     call.spi.storage.delete(files)
     return rows
 

@@ -72,6 +72,16 @@ COMPONENTS: dict[str, Schema] = {
         optional=("json",),
     ),
     "StoredBundleFile": _object({"key": TEXT, "path": TEXT, "md5": TEXT, "mtime": NUMBER, "url": TEXT}),
+    "ReleasedRow": _object({"device": TEXT, "datetime": TIME}),
+    "FailureRow": _object({"device": TEXT, "datetime": TIME, "algo_name": TEXT, "algo_version": TEXT, "reason": TEXT}),
+    "WorkerOrders": _object(
+        {
+            "worker": TEXT,
+            "active_version": {**TEXT, "description": "the version that detectors are to use"},
+            "bundle": _or_null(TEXT, "where to download it; null: it comes with the program"),
+            "lease_s": {**INT, "description": "claims end when there is no heartbeat for so long"},
+        }
+    ),
     "BundleUpload": _object({"url": _object({"url": TEXT, "fields": {"type": "object"}})}),
 }
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from ..contract import NewUser
 from ..errors import Forbidden
-from ..services import sign_ins, users
+from ..services import audit, sign_ins, users
 from ..services.users import UserInfo
 from . import schemas
 from .auth import client_address, client_name
@@ -39,6 +39,7 @@ def put_users(call: Call) -> list[dict[str, Any]]:
     for info in call.infos:
         with call.spi.begin() as session:
             created.append(users.add_user(session, **info.model_dump(), created_by=call.user.id, now=call.now))
+            audit.record_users(session, call.user, "user added", created[-1:], call.now)
     return [_row(user) for user in created]
 
 
@@ -46,6 +47,7 @@ def delete_users(call: Call) -> list[dict[str, Any]]:
     """Delete the accounts that match; what they uploaded stays."""
     with call.spi.begin() as session:
         deleted = users.delete_users(session, call.infos, acting_user_id=call.user.id)
+        audit.record_users(session, call.user, "user deleted", deleted, call.now)
     return [_row(user) for user in deleted]
 
 

@@ -73,4 +73,4 @@ spi.time = {
     },
 };
 
-spi.number = (value) => String(value).replace(/\B(?=(\d{3})+(?!\d))/g, "\u2009");
+spi.number = (value) => String(value).replace(/\B(?=(\d{3})+(?!\d))/g, "\u202f");

@@ -15,9 +15,13 @@ if TYPE_CHECKING:
 @config_options
 @click.option("--host", metavar="H", help="Address to listen on; 0.0.0.0 is all. [default: SPI_HOST, or 127.0.0.1]")
 @click.option("--port", type=click.IntRange(0, 65535), metavar="N", help="[default: SPI_PORT, or 8050] 0 is any free.")
-@click.option("--no-detector", is_flag=True, help="Do not start the insect detector beside the server.")
+@click.option(
+    "--detector/--no-detector",
+    default=None,
+    help="Start the insect detector beside the server. [default: yes, but not where MYSQL_HOST or S3_HOST is set]",
+)
 def serve(
-    data: Path | None, env_files: tuple[Path, ...], host: str | None, port: int | None, no_detector: bool
+    data: Path | None, env_files: tuple[Path, ...], host: str | None, port: int | None, detector: bool | None
 ) -> None:
     """Start the server: the API for devices and the pages for people.
 
@@ -27,7 +31,7 @@ def serve(
     SIGTERM or Ctrl-C stop it when the requests under way are answered, a second one at once.
     """
     config = load_config(data, env_files, SPI_HOST=host, SPI_PORT=port)
-    serve_app(config, detector=not no_detector)
+    serve_app(config, detector=not config.production if detector is None else detector)
 
 
 def serve_app(config: "Config", detector: bool) -> None:
@@ -35,6 +39,7 @@ def serve_app(config: "Config", detector: bool) -> None:
     import threading
 
     from . import web
+    from .sidecar import start_detector
 
     set_up_logging()
     web.save_memory()
@@ -42,13 +47,13 @@ def serve_app(config: "Config", detector: bool) -> None:
     first_start = is_first_start(config)
     from ..app import create_app
 
-    server, stop = web.make_server(create_app(config), config, listener), threading.Event()
-    web.stop_on_signals(server, stop)
-    click.echo(f"Spi Dash is at {web.address_of(listener)}")
+    server, asked = web.make_server(create_app(config), config, listener), threading.Event()
+    web.stop_on_signals(server, asked)
+    url = web.address_of(listener)
+    click.echo(f"Spi Dash is at {url}")
     if first_start:
         click.echo(sign_in_text(config))
-    if detector:
-        start_detector(config)
+    stop = start_detector(config, url, asked, server.pull_trigger) if detector else asked
     web.run(server, stop)
     click.echo("Spi Dash has stopped.")
 
@@ -75,7 +80,3 @@ def sign_in_text(config: "Config") -> str:
         return f"Sign in as {config.admin_name}, with the password of API_ADMIN_PASSWORD."
     where = f"It is kept in {secrets}; spi-dash users reset-password {config.admin_name} sets another."
     return f"Sign in as {config.admin_name} with the password {config.admin_password}\n{where}"
-
-
-def start_detector(config: "Config") -> None:
-    """Where the detector will be started beside the server; there is none yet."""

@@ -52,12 +52,13 @@ def add(
     """Add an account for a person, or for a group of devices."""
     database = open_database(load_config(data, env_files, existing=True))
     from ..clock import utcnow
+    from ..services import audit
     from ..services.users import add_user
 
     password = _read_password(password_stdin, generate)
     is_admin, can_write = ROLES[role]
     with database.begin() as session:
-        add_user(
+        added = add_user(
             session,
             username=name,
             password=password,
@@ -66,6 +67,7 @@ def add(
             can_write=can_write,
             now=utcnow(),
         )
+        audit.record_users(session, None, "user added", [added], utcnow())
     click.echo(f"Added {name} ({role}).")
     _show(password, generate)
 
@@ -97,12 +99,14 @@ def reset_password(
     """Set another password, and end all sign-ins of the account."""
     database = open_database(load_config(data, env_files, existing=True))
     from ..clock import utcnow
+    from ..services import audit
     from ..services.users import set_password
 
     user = _get_user(database, name)
     password = _read_password(password_stdin, generate)
     with database.begin() as session:
         set_password(session, user.id, password, utcnow())
+        audit.record(session, None, "password reset", name, utcnow())
     click.echo(f"{name} has a new password.")
     _show(password, generate)
 
@@ -114,13 +118,16 @@ def reset_password(
 def delete(name: str, yes: bool, data: Path | None, env_files: tuple[Path, ...]) -> None:
     """Delete an account; what it uploaded stays."""
     database = open_database(load_config(data, env_files, existing=True))
+    from ..clock import utcnow
+    from ..services import audit
     from ..services.users import delete_users
 
     user = _get_user(database, name)
     if not yes:
         click.confirm(f"Delete the account {name}?", abort=True)
     with database.begin() as session:
-        delete_users(session, [{"id": user.id}], acting_user_id=None)
+        deleted = delete_users(session, [{"id": user.id}], acting_user_id=None)
+        audit.record_users(session, None, "user deleted", deleted, utcnow())
     click.echo(f"Deleted {name}.")
 
 

@@ -16,6 +16,7 @@ Rows = list[dict[str, Any]]
 What = Literal["metadata", "image", "thumbnail", "thumbnail-mini"]
 WHATS: tuple[What, ...] = ("metadata", "image", "thumbnail", "thumbnail-mini")
 KEYS_PER_REQUEST = 500
+IMAGE_KEY = ("device", "datetime")
 BUNDLE_KINDS = ("all", "data", "model")
 
 
@@ -93,23 +94,34 @@ class SpiClient(Transport):
 
     def get_images(self, keys: Iterable[Mapping[str, Any]], what: What = "metadata") -> Rows:
         """The images with exactly these devices and times; those the server does not have are left out."""
-        return self.post_json(f"get_images/{what}", _pick(keys, "device", "datetime"))
+        return self.post_json(f"get_images/{what}", _pick(keys, *IMAGE_KEY))
 
     def get_image_series(self, device: str, start: datetime, end: datetime, what: What = "metadata") -> Rows:
         """The images of matching devices (`%` is all) from start to before end."""
         return self.post_json(f"get_image_series/{what}", _series(device, start, end))
 
     def get_images_to_annotate(
-        self, algo_name: str, algo_version: str, device: str, start: datetime, end: datetime, what: What = "image"
+        self,
+        algo_name: str,
+        algo_version: str,
+        device: str,
+        start: datetime,
+        end: datetime,
+        what: What = "image",
+        worker: str | None = None,
     ) -> Rows:
-        """Claim a few images that this version of the algorithm has not seen; [] when there are none left."""
+        """Claim a few images that this version of the algorithm has not seen; [] when there are none left.
+
+        Claims of a `worker` last as long as its heartbeats come, others for hours.
+        """
         algorithm = {"algo_name": algo_name, "algo_version": algo_version}
+        algorithm |= {} if worker is None else {"worker": worker}
         info = [{**algorithm, **each} for each in _series(device, start, end)]
         return self.post_json(f"get_images_to_annotate/{what}", info)
 
     def delete_images(self, keys: Iterable[Mapping[str, Any]]) -> Rows:
         """Delete images with their annotations; returns the rows that were there."""
-        return self.post_json("delete_images", _pick(keys, "device", "datetime"))
+        return self.post_json("delete_images", _pick(keys, *IMAGE_KEY))
 
     # Annotations
 
@@ -124,11 +136,25 @@ class SpiClient(Transport):
 
     def get_uid_annotations(self, keys: Iterable[Mapping[str, Any]], what: str = "data") -> Rows:
         """The annotations of these images; `what="metadata"` leaves out the outlines in `json`."""
-        return self.post_json(f"get_uid_annotations/{what}", _pick(keys, "device", "datetime"))
+        return self.post_json(f"get_uid_annotations/{what}", _pick(keys, *IMAGE_KEY))
 
     def get_uid_annotations_series(self, device: str, start: datetime, end: datetime, what: str = "data") -> Rows:
         """The annotations of the images of matching devices from start to before end."""
         return self.post_json(f"get_uid_annotations_series/{what}", _series(device, start, end))
+
+    # Detectors that work for long; servers of other versions know none of this
+
+    def release_uid_claims(self, keys: Iterable[Mapping[str, Any]], worker: str) -> Rows:
+        """Give claimed images back; the rows of those that this worker had."""
+        return self.post_json("release_uid_claims", [{**key, "worker": worker} for key in _pick(keys, *IMAGE_KEY)])
+
+    def put_uid_failures(self, info: Iterable[Mapping[str, Any]]) -> Rows:
+        """Record images that cannot be done: `device`, `datetime`, `algo_name`, `algo_version`, `reason`, `worker`."""
+        return self.post_json("put_uid_failures", _dicts(info))
+
+    def put_uid_heartbeats(self, info: Iterable[Mapping[str, Any]]) -> Rows:
+        """Say how workers are doing; one row each, with `active_version` and the `bundle` that has it."""
+        return self.post_json("put_uid_heartbeats", _dicts(info))
 
     # ML bundles
 

@@ -1,7 +1,11 @@
 """`spi-dash detector ...`. PyTorch is imported inside the commands: `--help` must not wait for it."""
 
 import json
+import logging
 import math
+import os
+import signal
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +16,7 @@ from ..errors import ConfigError, InvalidInput, NotFound
 if TYPE_CHECKING:
     from .bundle import Loaded
 
+PASSWORD_VARIABLES = ("SPI_PASSWORD", "UID_PASSWORD")
 FOLDER = click.Path(path_type=Path, file_okay=False)
 DEVICE = click.option("--device", default="cpu", show_default=True, help="Where to compute: cpu, cuda, cuda:1 ...")
 THREADS = click.option("--threads", type=click.IntRange(1), help="Processor cores to use, instead of all.")
@@ -145,6 +150,67 @@ def detect(
             click.echo(f"{file}: {len(found)} insects")
         if overlay is not None:
             draw_overlay(image, found).save(overlay / f"{file.stem}.jpg", quality=90)
+
+
+@detector.command()
+@click.option("--url", required=True, help="The server's API, as in https://api.example.org")
+@click.option("--user", required=True, envvar="UID_USER", help="Name of an account that may write. [env: UID_USER]")
+@click.option(
+    "--password-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Read the password from the first line of FILE.",
+)
+@click.option(
+    "--bundle-cache",
+    type=FOLDER,
+    default=Path("~/.cache/spi-dash/bundles"),
+    show_default=True,
+    help="Where downloaded models are kept.",
+)
+@click.option("--with-parent", is_flag=True, hidden=True, help="End when the process that started this one is gone.")
+@DEVICE
+@THREADS
+def run(
+    url: str,
+    user: str,
+    password_file: Path | None,
+    bundle_cache: Path,
+    with_parent: bool,
+    device: str,
+    threads: int | None,
+) -> None:
+    """Annotate the pictures of a server, newest first, and wait for more.
+
+    Start as many as you like, on any machines: no picture is done twice. The password comes from --password-file, or
+    the variable SPI_PASSWORD, or UID_PASSWORD. There is no option for it: everybody on this machine could read it in
+    the list of processes.
+
+    SIGTERM or Ctrl-C finish the picture at hand and give the others back. The exit code is then 0, and 1 when nothing
+    can be done without a person: a wrong password, a model that cannot be used.
+    """
+    parent = os.getppid() if with_parent else None
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(0))  # nothing is claimed while PyTorch is being read
+    password = read_password(password_file)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    choose_device(device, threads)
+    from .sidecar import make_client, make_worker
+    from .worker import stop_on_signals
+
+    with make_client(url, user, password) as client:
+        make_worker(client, bundle_cache.expanduser(), device, stop_on_signals(), parent).run()
+
+
+def read_password(file: Path | None) -> str:
+    """From a file or the environment."""
+    if file is not None:
+        return (file.read_text(encoding="utf-8").splitlines() or [""])[0]
+    # Of the machine that detects, not of a server's configuration: config.py knows nothing of it.
+    found = next((os.environ[name] for name in PASSWORD_VARIABLES if os.environ.get(name)), None)
+    if found is None:
+        raise ConfigError(f"the password is missing: give --password-file, or set {' or '.join(PASSWORD_VARIABLES)}")
+    return found
 
 
 def load(bundle_dir: Path | None, device: str) -> "Loaded":

@@ -2,9 +2,9 @@
 
 import dash
 
-from . import explore, frames, image, shell
+from . import data, explore, frames, image, settings, shell
 
-PAGES = (explore, image)
+PAGES = (explore, data, image, settings)
 
 
 def register_pages(app: dash.Dash) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 from dash import html
 
-THIN = "\u2009"  # between thousands
+THIN = "\u202f"  # between thousands; lines do not break there
 
 
 def number(value: int) -> str:

@@ -1,4 +1,4 @@
-"""Who is looking, and what an answer is made of: the one module of the pages that knows Flask."""
+"""Who is looking, and what an answer is made of; with the downloads, what the pages know of Flask."""
 
 from typing import Any
 

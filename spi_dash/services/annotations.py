@@ -1,22 +1,18 @@
-"""Annotations: what detectors found in images, and who works on which image."""
+"""Annotations: what detectors found in images."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import orjson
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from ..contract import API_VERSION, Annotation, ClaimKey, ImageKey, SeriesKey, Style
+from ..contract import API_VERSION, Annotation, ImageKey, SeriesKey, Style
 from ..errors import Conflict, NotFound
-from ..models import Image, UidAnnotation, UidIntent
-from ..sql import insert_or_ignore
+from ..models import Image, UidAnnotation, UidFailure, UidIntent
 from . import selection
 from .rows import annotation_rows
-
-CLAIMS_PER_CALL = 8
-CLAIM_LIFE = timedelta(hours=6)
 
 
 def add_annotations(
@@ -52,41 +48,6 @@ def list_annotation_series(
     return annotation_rows(session, selection.by_ranges(session, ranges), style, with_json)
 
 
-def claim_images(session: Session, wanted: Sequence[ClaimKey], user_id: int | None, now: datetime) -> list[int]:
-    """Reserve images that the algorithm has not annotated, newest first, for one detector.
-
-    Whoever inserts the claim has the image: it is unique per image. A claim ends with the annotation or after
-    CLAIM_LIFE, so that the images of a detector that died come back.
-
-    Returns:
-        Ids of at most CLAIMS_PER_CALL images.
-    """
-    session.execute(sa.delete(UidIntent).where(UidIntent.datetime_created < now - CLAIM_LIFE))
-    audit = {"datetime_created": now, "api_version": API_VERSION, "api_user_id": user_id}
-    claimed: list[int] = []
-    for key in wanted:
-        missing = CLAIMS_PER_CALL - len(claimed)
-        for image_id in session.scalars(_claimable(session, key).limit(4 * missing)):
-            insert = insert_or_ignore(UidIntent).values(parent_image_id=image_id, **audit)
-            if len(claimed) < CLAIMS_PER_CALL and session.execute(insert).rowcount == 1:
-                claimed.append(image_id)
-    return claimed
-
-
-def _claimable(session: Session, key: ClaimKey) -> sa.Select:
-    annotated = sa.select(1).where(UidAnnotation.parent_image_id == Image.id)
-    if key.algo_name is not None:
-        annotated = annotated.where(UidAnnotation.algo_name == key.algo_name)
-    if key.algo_version is not None:
-        annotated = annotated.where(UidAnnotation.algo_version >= key.algo_version)
-    claimed = sa.select(1).where(UidIntent.parent_image_id == Image.id)
-    in_time = sa.and_(Image.datetime >= key.start_datetime, Image.datetime < key.end_datetime)
-    query = sa.select(Image.id).where(in_time, ~annotated.exists(), ~claimed.exists())
-    if key.device != "%":
-        query = query.where(Image.device.in_(selection.matching_devices(session, key.device)))
-    return query.order_by(Image.datetime.desc(), Image.device)
-
-
 def _add(session: Session, item: Annotation, body: Any, user_id: int | None, now: datetime) -> dict[str, Any]:
     meta = item.metadata
     row = {
@@ -105,6 +66,8 @@ def _add(session: Session, item: Annotation, body: Any, user_id: int | None, now
             device=meta.device,
             datetime=meta.datetime.isoformat(),
         ) from None
+    algorithm = {"algo_name": meta.algo_name, "algo_version": meta.algo_version}
+    session.execute(sa.delete(UidFailure).filter_by(parent_image_id=row["parent_image_id"], **algorithm))
     return {"id": new_id, **audit, **row, "json": ""}
 
 

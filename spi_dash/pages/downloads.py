@@ -1,0 +1,130 @@
+"""Files of the pictures in scope: CSV, CSV.gz, COCO JSON, what their columns mean. They are made as they are read."""
+
+import json
+from collections.abc import Callable, Iterator
+from functools import partial
+from html import escape
+from typing import Any
+
+import flask
+
+from ..clock import utcnow
+from ..context import current
+from ..errors import InvalidInput, SpiError
+from ..services import export, export_coco, export_csv, export_query, rollups, scope
+from .session import request_id
+
+CSV, GZIP, JSON, MARKDOWN = "text/csv", "application/gzip", "application/json", "text/markdown"
+
+
+def add_routes(server: Any) -> None:
+    """Routes below /download/; their query is that of the page, with `sort`, `filter` and the reader's `tz`."""
+    routes: dict[str, Callable] = {
+        "/download/images.csv": get_csv,
+        "/download/images.csv.gz": get_csv_gz,
+        "/download/annotations.json": get_coco,
+        "/download/data-dictionary.md": get_dictionary,
+    }
+    for rule, view in routes.items():
+        server.add_url_rule(rule, f"download_{view.__name__}", _spoken(view))
+
+
+def get_csv() -> flask.Response:
+    """The table as it is filtered and sorted, all of its columns."""
+    wanted, view = _read_request()
+    write = partial(export_csv.write_csv, scope=wanted, view=view, zone=_argument("tz"))
+    return _file(write, CSV, export.file_name(wanted, view, "images", ".csv", utcnow()))
+
+
+def get_csv_gz() -> flask.Response:
+    """The same, packed."""
+    wanted, view = _read_request()
+
+    def write(session: Any) -> Iterator[bytes]:
+        return export_csv.gzip(export_csv.write_csv(session, wanted, view, _argument("tz")))
+
+    return _file(write, GZIP, export.file_name(wanted, view, "images", ".csv.gz", utcnow()))
+
+
+def get_coco() -> flask.Response:
+    """The outlines of one detector version on the pictures of the table."""
+    wanted, view = _read_request()
+    what = f"annotations_{wanted.detector.key}" if wanted.detector else "annotations"
+    write = partial(export_coco.write_coco, scope=wanted, view=view, now=utcnow())
+    return _file(write, JSON, export.file_name(wanted, view, what, ".coco.json", utcnow()))
+
+
+def get_dictionary() -> flask.Response:
+    """What the columns mean."""
+    return _attached(flask.Response(export.data_dictionary(), mimetype=MARKDOWN), "data-dictionary.md")
+
+
+def _read_request() -> tuple[scope.Scope, export_query.View]:
+    spi = current()
+    rollups.refresh(spi.begin, spi.read)
+    pairs = [tuple(part.partition(":")[::2]) for part in _argument("sort").split(",") if part]
+    try:
+        filters = json.loads(_argument("filter") or "{}")
+    except ValueError:
+        raise InvalidInput("the filter cannot be read", field="filter") from None
+    view = export_query.parse_view(filters, pairs)
+    with spi.read() as session:
+        return scope.resolve(
+            session, scope.parse(flask.request.query_string.decode("ascii", "replace")), utcnow()
+        ), view
+
+
+def _file(write: Callable[[Any], Iterator[bytes]], mimetype: str, name: str) -> flask.Response:
+    """An answer that is made while it is read. Its first piece is made now: a failure there is still an error."""
+    pieces = _in_session(current().read, write)
+    first = next(pieces)
+
+    def rest() -> Iterator[bytes]:
+        try:
+            yield first
+            yield from pieces
+        finally:
+            pieces.close()  # whoever hangs up, ends the session
+
+    return _attached(flask.Response(rest(), mimetype=mimetype), name)
+
+
+def _in_session(open_session: Callable, write: Callable[[Any], Iterator[bytes]]) -> Iterator[bytes]:
+    with open_session() as session:
+        yield from write(session)
+
+
+def _attached(response: flask.Response, name: str) -> flask.Response:
+    response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.cache_control.private = response.cache_control.no_store = True
+    return response
+
+
+def _argument(name: str) -> str:
+    return flask.request.args.get(name, "")
+
+
+def _spoken(view: Callable[[], flask.Response]) -> Callable[[], Any]:
+    """Errors as JSON for programs, as a short page for people."""
+
+    def answer() -> Any:
+        try:
+            return view()
+        except SpiError as error:
+            if flask.request.accept_mimetypes.accept_html and "text/html" in flask.request.headers.get("Accept", ""):
+                return _error_page(error), error.status
+            return {"error": {"code": error.code, "message": error.message, "details": error.details}}, error.status
+
+    return answer
+
+
+def _error_page(error: SpiError) -> str:
+    text = escape(f"{error.message[:1].upper()}{error.message[1:]}.")
+    return (
+        '<!DOCTYPE html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        '<meta name="color-scheme" content="light dark"><title>No download - Spi Dash</title>'
+        '<body style="font: 16px/24px system-ui, sans-serif; max-width: 480px; margin: 15vh auto; padding: 0 16px">'
+        f'<h1 style="font-size: 20px">There is nothing to download</h1><p>{text}</p>'
+        f'<p><a href="/data">Back to the table</a></p><p><small>Request {escape(request_id())}</small></p></html>'
+    )

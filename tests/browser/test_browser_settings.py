@@ -1,0 +1,199 @@
+"""The settings page, as an admin and a reader use it."""
+
+import re
+from contextlib import contextmanager
+
+import pytest
+from live import ADMIN, PASSWORD
+from playwright.sync_api import expect
+
+pytest_plugins = ["browser.fixtures"]
+READER, READERS = "reader", "the reader's password"
+
+
+@pytest.fixture
+def settings(page, lab):
+    page.goto(f"{lab.url}/settings")
+    expect(page.get_by_role("heading", name="Users", exact=True)).to_be_visible()
+    return page
+
+
+@pytest.fixture
+def reader(lab):
+    """A read-only account, new for each test."""
+    client, auth = lab.app.test_client(), (ADMIN, PASSWORD)
+    client.post("/delete_users", json=[{"username": READER}], auth=auth)
+    account = {"username": READER, "password": READERS, "can_write": 0}
+    assert client.post("/put_users", json=[account], auth=auth).status_code == 200
+    return READER, READERS
+
+
+@contextmanager
+def other_browser(browser, lab, username, password, target="/settings", **options):
+    """Somebody else, or the same person elsewhere; errors in the console fail the test."""
+    context = browser.new_context(viewport={"width": 1440, "height": 900}, **options)
+    page, errors = context.new_page(), []
+    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    sign_in(page, lab, username, password, target)
+    yield page
+    context.close()
+    assert [each for each in errors if "401 (UNAUTHORIZED)" not in each] == []  # refused when it was signed out
+
+
+def sign_in(page, lab, username, password, target="/settings"):
+    page.goto(f"{lab.url}/sign-in?next={target}")
+    page.fill("input[name=username]", username)
+    page.fill("input[name=password]", password)
+    page.click("button[type=submit]")
+
+
+def row(page, name):
+    return page.locator(".users tbody tr", has=page.locator("b", has_text=re.compile(f"^{name}$")))
+
+
+def choose_from_menu(page, name, words):
+    page.get_by_label(f"More for {name}").click()
+    row(page, name).get_by_role("button", name=words, exact=True).click()
+    return page.locator("dialog")
+
+
+def test_an_admin_adds_edits_disables_and_deletes_a_user(settings, browser, lab):
+    page, dialog = settings, settings.locator("dialog")
+    page.get_by_role("button", name="Add user").click()
+    expect(dialog.get_by_label("Name", exact=True)).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(dialog.locator("[data-name=username] .problem")).to_have_text("This is needed.")
+    dialog.get_by_label("Name", exact=True).fill("admin")
+    page.keyboard.press("Enter")
+    expect(dialog.locator(".problem:visible")).to_contain_text("already")
+    dialog.get_by_label("Name", exact=True).fill("tessa")
+    page.keyboard.press("Enter")
+    expect(dialog.get_by_role("heading")).to_have_text("The password of tessa")
+    password = dialog.locator("code").inner_text()
+    dialog.get_by_role("button", name="Done").click()
+    expect(row(page, "tessa")).to_contain_text("read-only")
+    with other_browser(browser, lab, "tessa", password) as hers:
+        expect(hers.get_by_role("heading", name="Your account")).to_be_visible()
+
+        page.get_by_label("Edit tessa").click()
+        dialog.get_by_label("E-mail").fill("tessa@example.org")
+        dialog.get_by_label("read-write").check()
+        dialog.get_by_role("button", name="Save").click()
+        expect(row(page, "tessa")).to_contain_text("read-writetessa@example.org")
+        expect(page.locator(".log tbody tr").first).to_contain_text("e-mail, read-only to read-write")
+
+        choose_from_menu(page, "tessa", "Disable").get_by_role("button", name="Disable tessa").click()
+        expect(row(page, "tessa")).to_contain_text("disabled")
+        hers.reload()
+        expect(hers).to_have_url(re.compile("/sign-in"))
+    choose_from_menu(page, "tessa", "Enable").get_by_role("button", name="Enable tessa").click()
+    expect(row(page, "tessa")).not_to_contain_text("disabled")
+
+    choose_from_menu(page, "tessa", "Delete")
+    expect(dialog.get_by_role("button", name="Cancel")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    expect(page.get_by_label("More for tessa")).to_be_focused()
+    choose_from_menu(page, "tessa", "Delete").get_by_role("button", name="Delete tessa").click()
+    expect(row(page, "tessa")).to_have_count(0)
+    expect(page.locator(".log tbody tr").first).to_contain_text("user deleted")
+
+
+def test_a_reader_sees_only_her_own_part(browser, lab, reader):
+    with other_browser(browser, lab, *reader) as page:
+        expect(page.get_by_role("heading", level=2)).to_have_text(
+            ["Your account", "Preferences", "Where you are signed in"]
+        )
+        expect(page.get_by_role("button", name="Add user")).to_have_count(0)
+        expect(page.locator(".toast.shown")).to_have_count(0)
+        answer = page.evaluate("spi.settings.act('add_user', {username: 'mallory', role: 'admin', password: ''})")
+        assert "needs the role admin" in answer["error"]
+
+
+def test_a_new_password_signs_other_browsers_out(browser, lab, reader):
+    with other_browser(browser, lab, *reader) as page, other_browser(browser, lab, *reader) as elsewhere:
+        expect(elsewhere.get_by_role("heading", name="Your account")).to_be_visible()
+        dialog = page.locator("dialog")
+        page.get_by_role("button", name="Change password").click()
+        for label, words in (("Current password", "wrong"), ("New password", "the newest password"),
+                             ("New password again", "the newest password")):  # fmt: skip
+            dialog.get_by_label(label, exact=True).fill(words)
+        dialog.get_by_role("button", name="Change password").click()
+        expect(dialog.locator("[data-name=current] .problem")).to_have_text("This is not your current password.")
+        dialog.get_by_label("Current password").fill(READERS)
+        page.keyboard.press("Enter")
+        expect(dialog).to_have_count(0)
+        expect(page.locator(".toast.shown")).to_contain_text("signed out everywhere else")
+        expect(page.locator(".sign-ins tbody tr")).to_have_count(1)
+        page.reload()
+        expect(page.get_by_role("heading", name="Your account")).to_be_visible()
+        elsewhere.reload()
+        expect(elsewhere).to_have_url(re.compile(r"/sign-in\?.*expired=1"))
+        sign_in(elsewhere, lab, READER, "the newest password")
+        expect(elsewhere.get_by_role("heading", name="Your account")).to_be_visible()
+
+
+def test_one_sign_in_is_ended(browser, lab, reader):
+    with other_browser(browser, lab, *reader) as elsewhere, other_browser(browser, lab, *reader) as page:
+        expect(page.locator(".sign-ins tbody tr")).to_have_count(2)
+        page.get_by_role("button", name="Sign out Chrome").click()
+        expect(page.locator(".sign-ins tbody tr")).to_have_count(1)
+        elsewhere.reload()
+        expect(elsewhere).to_have_url(re.compile("/sign-in"))
+
+
+def test_theme_and_zone_survive_a_reload_and_another_browser(browser, lab, reader):
+    with other_browser(browser, lab, *reader) as page:
+        html = page.locator("html")
+        page.get_by_role("button", name="Dark", exact=True).and_(page.locator(".choice")).click()
+        expect(html).to_have_attribute("data-mantine-color-scheme", "dark")
+        page.get_by_role("button", name="UTC", exact=True).click()
+        expect(page.get_by_role("button", name="UTC", exact=True)).to_have_attribute("aria-pressed", "true")
+        page.goto(f"{lab.url}/?start=2022-07-01&end=2022-07-01")
+        page.wait_for_url("**zone=utc**")
+        expect(html).to_have_attribute("data-mantine-color-scheme", "dark")
+        page.goto(f"{lab.url}/?start=2022-07-01&end=2022-07-01&zone=site")
+        page.wait_for_selector(".row canvas")
+        assert "zone=site" in page.url
+    with other_browser(browser, lab, *reader, target="/settings", color_scheme="light") as page:
+        expect(page.locator("html")).to_have_attribute("data-mantine-color-scheme", "dark")
+        page.wait_for_url("**zone=utc**")
+        expect(page.get_by_role("button", name="UTC", exact=True)).to_have_attribute("aria-pressed", "true")
+
+
+def test_a_bundle_is_uploaded_and_made_active(settings, tmp_path):
+    page, dialog = settings, settings.locator("dialog")
+    for path in ("my-cards/output/model_final.pth", "my-cards/config/config.yaml", "my-cards/output/checkpoint.pt"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(path)
+    (tmp_path / "my-cards/output/.version.txt").write_text("1600000000-0123abcd\n")
+    page.get_by_role("button", name="Upload a bundle").click()
+    dialog.get_by_label("Folder of the bundle").set_input_files(tmp_path / "my-cards")
+    expect(dialog.get_by_label("Name on the server")).to_have_value("my-cards")
+    dialog.get_by_role("button", name="Upload", exact=True).click()
+    expect(page.locator(".toast.shown")).to_contain_text("Uploaded 3 files to my-cards")
+    mine = page.locator(".bundles tbody tr", has_text="my-cards")
+    expect(mine).to_contain_text("1600000000-0123abcd")
+    page.get_by_label("Use my-cards").click()
+    dialog.get_by_role("button", name="Use my-cards").click()
+    expect(mine).to_contain_text("active")
+    page.get_by_label("Use the reference model").click()
+    dialog.get_by_role("button", name="Use the reference model").click()
+    expect(mine).not_to_contain_text("active")
+
+
+def test_a_broken_server_leaves_the_page_usable(settings):
+    page, dialog = settings, settings.locator("dialog")
+    page.evaluate("spi.settings.act = () => Promise.resolve({error: 'Something went wrong.', id: 'abc', field: ''})")
+    page.get_by_role("button", name="Add user").click()
+    dialog.get_by_label("Name", exact=True).fill("tessa")
+    page.keyboard.press("Enter")
+    expect(dialog.locator("form > .problem")).to_have_text("Something went wrong. (request abc)")
+    expect(dialog.get_by_role("button", name="Add user")).to_be_enabled()
+
+
+def test_stored_files_are_counted(settings):
+    settings.get_by_role("button", name="Count now").click()
+    expect(settings.locator(".facts", has_text="Stored files")).to_contain_text("counted")
+    expect(settings.get_by_role("button", name="Count again")).to_be_visible()
