@@ -137,7 +137,7 @@ def test_a_writer_names_a_trap_and_a_reader_may_not(asked, accounts, make_image)
 
 
 def test_numbers_have_thin_spaces():
-    assert number(1_300_000) == "1\u2009300\u2009000"
+    assert number(1_300_000) == "1\u202f300\u202f000"
 
 
 def test_scripts_get_thumbnails_strips_and_frames(signed_in, make_image):
