@@ -11,7 +11,7 @@ from dash.development.base_component import Component
 
 from spi_dash.errors import Forbidden
 from spi_dash.pages import PAGES, explore, shell
-from spi_dash.pages.components import number
+from spi_dash.pages.components import number, short_version
 from spi_dash.services import users
 
 
@@ -179,3 +179,8 @@ def _base36(value: int) -> str:
         value, rest = divmod(value, 36)
         digits = "0123456789abcdefghijklmnopqrstuvwxyz"[rest] + digits
     return digits
+
+
+def test_versions_are_short_where_they_are_checksums():
+    assert short_version("1.2") == "1.2"
+    assert short_version("1795383740-fc8495c3daca3bd0b36865d36bcad413") == "1795383740"

@@ -21,3 +21,8 @@ def icon(name: str, label: str = "") -> html.Span:
     """An icon of assets/icons as a mask, in the colour of the text; with a label, it is read out."""
     told: dict[str, Any] = {"role": "img", "aria-label": label} if label else {"aria-hidden": "true"}
     return html.Span(className=f"icon icon-{name}", **told)
+
+
+def short_version(version: str) -> str:
+    """What people tell versions apart by: of `<time>-<checksum>` the time."""
+    return version if len(version) <= 12 else version.partition("-")[0]

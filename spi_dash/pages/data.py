@@ -9,7 +9,7 @@ from ..clock import utcnow
 from ..context import current
 from ..services import export_columns, export_query, rollups, scope
 from . import downloads
-from .components import icon, number, plural
+from .components import icon, number, plural, short_version
 from .explore import explain_nothing
 from .shell import ids as shell_ids
 
@@ -125,7 +125,7 @@ def summarise(found: scope.Scope, shown: export_query.Counts, of: export_query.C
     waiting = shown.n_images - shown.n_annotated
     rest = f" ({number(waiting)} awaiting detection)" if waiting else ""
     insects = "insect" if shown.n_objects == 1 else "insects"
-    text = f" {insects} in {number(shown.n_annotated)} of them{rest}, detector {found.detector.version}"
+    text = f" {insects} in {number(shown.n_annotated)} of them{rest}, detector {short_version(found.detector.version)}"
     return [*parts, " \u00b7 ", html.B(number(shown.n_objects)), text, *clear]
 
 

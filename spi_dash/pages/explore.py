@@ -10,7 +10,7 @@ from ..context import current
 from ..figures import rows as figure
 from ..services import devices, explore, rollups, scope
 from ..services.users import require_role
-from .components import icon, number, plural
+from .components import icon, number, plural, short_version
 from .session import current_user
 from .shell import describe_scope
 from .shell import ids as shell_ids
@@ -126,7 +126,7 @@ def summarise(found: scope.Scope, rows: list[explore.DeviceRow]) -> list:
         parts += [
             " · ",
             html.B(number(objects)),
-            f" outlines in {number(annotated)} of them{rest}, detector {found.detector.version}",
+            f" outlines in {number(annotated)} of them{rest}, detector {short_version(found.detector.version)}",
         ]
     if found.moved:
         parts.append(html.Span("the newest there are", className="note", title="Nothing came in lately."))
