@@ -62,12 +62,23 @@ def connect(url: str) -> Database:
 
 
 def upgrade(database: Database) -> None:
-    """Bring the tables to this version. Safe to call from several processes at once: one works, the others wait."""
+    """Bring the tables to this version. Safe to call from several processes at once: one works, the others wait.
+
+    Raises:
+        ConfigError: the tables were made by another program.
+    """
     config = AlembicConfig()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     with _translated(), database.engine.connect() as connection, _migration_lock(connection):
+        _refuse_foreign_tables(connection)
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+
+
+def _refuse_foreign_tables(connection: sa.Connection) -> None:
+    tables = set(sa.inspect(connection).get_table_names())
+    if "images" in tables and "alembic_version" not in tables:
+        raise ConfigError("this database belongs to another server: it cannot be adopted yet, and was left as it is")
 
 
 def _sqlite_engine(url: sa.URL) -> sa.Engine:

@@ -1,5 +1,7 @@
 """The database: migrations, transactions, and the two dialects alike."""
 
+import contextlib
+import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -28,6 +30,17 @@ def test_migrating_again_changes_nothing(database):
     db.upgrade(database)
     with database.read() as session:
         assert session.scalar(sa.select(sa.func.count()).select_from(sa.table("alembic_version"))) == 1
+
+
+def test_tables_of_another_program_are_left_alone(tmp_path):
+    url = f"sqlite:///{tmp_path / 'spi.db'}"
+    with contextlib.closing(sqlite3.connect(tmp_path / "spi.db")) as connection:
+        connection.execute("CREATE TABLE images (id INTEGER PRIMARY KEY, no_flash_bv FLOAT)")
+    database = db.connect(url)
+    with pytest.raises(ConfigError, match="another server"):
+        db.upgrade(database)
+    assert sa.inspect(database.engine).get_table_names() == ["images"]
+    database.engine.dispose()
 
 
 def test_migrations_by_several_at_once(tmp_path):
