@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from browser.lab import TRAPS, add_images, add_outlines
+from live import ADMIN, PASSWORD
 from playwright.sync_api import expect
 
 pytest_plugins = ["browser.fixtures"]
@@ -79,6 +80,11 @@ def test_an_expired_session_leads_to_the_form_and_back(visit, page):
     page.context.clear_cookies()
     page.get_by_role("button", name="7 d", exact=True).click()
     page.wait_for_url("**/sign-in?expired=1&next=**start%3D-7d**")
+    page.fill("input[name=username]", ADMIN)
+    page.fill("input[name=password]", PASSWORD)
+    page.click("button[type=submit]")
+    page.wait_for_url("**/?**start=-7d**")
+    expect(page.locator(".live-text")).to_contain_text("updated")
 
 
 def test_new_pictures_and_detections_appear_by_themselves(visit, page, lab):
