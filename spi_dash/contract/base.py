@@ -1,7 +1,4 @@
-"""What travels over the wire between devices, phones, scripts, the detector and the server: typed and validated.
-
-The names are those of the Sticky Pi clients, which exist and are not ours to change. Times are naive UTC.
-"""
+"""How times, scalars and lists are written on the wire, and how a request's list is read."""
 
 import re
 from datetime import UTC, datetime, timedelta, timezone
@@ -12,15 +9,14 @@ from pydantic import ValidationError as PydanticError
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from .clock import ISO, LEGACY
-from .errors import InvalidInput, NotFound
+from ..clock import ISO, LEGACY
+from ..errors import InvalidInput, NotFound
 
 API_VERSION = "1.0.0"  # what our rows say of the server that wrote them
 Style = Literal["iso", "legacy"]
 STYLES: dict[Style, str] = {"iso": ISO, "legacy": LEGACY}
 
 MAX_DEVICE_CHARS = 64
-MAX_REASON_CHARS = 500
 _MOMENT = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)(?:[T_ ](\d\d)[:-](\d\d)[:-](\d\d)(?:\.\d+)?(?:\s*([+-])(\d\d):?(\d\d)$)?)?", re.ASCII
 )
@@ -65,19 +61,11 @@ def unwrap(value: Any) -> Any:
     return value
 
 
-_LETTERS = "¡-¬®-ɏ"  # printable letters and signs of Latin scripts, beside ASCII
-_USER_NAME = (
-    f"^[!-9;-~{_LETTERS}]([ !-9;-~{_LETTERS}]{{0,30}}[!-9;-~{_LETTERS}])?$"  # no colon: HTTP Basic splits there
-)
-BUNDLE_NAME = "^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
-_PRINTABLE = f"^[ -~{_LETTERS}]*$"
-_PART = f"[.]?[A-Za-z0-9_@+=,()~{_LETTERS}][A-Za-z0-9_@+=,()~. {_LETTERS}-]{{0,99}}"
-_PATH = f"^{_PART}(/{_PART}){{0,9}}$"  # no empty parts, no . and ..
+LETTERS = "¡-¬®-ɏ"  # printable letters and signs of Latin scripts, beside ASCII
 
 Moment = Annotated[datetime, BeforeValidator(parse_moment), WithJsonSchema(_MOMENT_SCHEMA)]
 Flag = Annotated[bool, BeforeValidator(parse_flag), WithJsonSchema({"enum": [True, False, 0, 1]})]
-Pixel = Annotated[int, Field(strict=True, ge=-1_000_000, le=1_000_000)]
-WorkerName = Annotated[str, Field(pattern="^[A-Za-z0-9._-]{1,64}$", description="chosen by the worker, and unique")]
+PRINTABLE = f"^[ -~{LETTERS}]*$"
 DevicePattern = Annotated[str, Field(max_length=MAX_DEVICE_CHARS, description="device, or a LIKE pattern: % is all")]
 
 
@@ -99,104 +87,6 @@ class Info(Part):
                 one = {"type": "array", "items": field, "maxItems": 1, **nothing}
                 schema["properties"][name] = {"anyOf": [field, one]}
         return schema
-
-
-class ImageKey(Info):
-    """One image: exact device and time, to the second."""
-
-    device: Annotated[str, Field(max_length=MAX_DEVICE_CHARS)]
-    datetime: Moment
-
-
-class SeriesKey(Info):
-    """Images of matching devices from start (included) to end (excluded)."""
-
-    device: DevicePattern
-    start_datetime: Moment
-    end_datetime: Moment
-
-
-class ClaimKey(SeriesKey):
-    """Images that a detector wants to annotate. Without an algorithm: those that nobody annotated."""
-
-    algo_name: Annotated[str, Field(max_length=64)] | None = None
-    algo_version: Annotated[str, Field(max_length=46)] | None = None
-    worker: WorkerName | None = None  # ours: a worker's claim ends early without heartbeats
-
-
-class ReleasedClaim(ImageKey):
-    """A claim that a worker gives back."""
-
-    worker: WorkerName
-
-
-class Failure(ImageKey):
-    """A picture that a version of a detector cannot do; nobody tries again with that version."""
-
-    worker: WorkerName
-    algo_name: Annotated[str, Field(min_length=1, max_length=64)]
-    algo_version: Annotated[str, Field(min_length=1, max_length=46)]
-    reason: Annotated[str, Field(min_length=1, max_length=MAX_REASON_CHARS)]
-
-
-class Heartbeat(Info):
-    """What a running detector says of itself; its claims go on."""
-
-    worker: WorkerName
-    algo_version: Annotated[str, Field(max_length=46, description="empty until a model is loaded")]
-    images_done: Annotated[int, Field(strict=True, ge=0, lt=2**31)]
-    images_failed: Annotated[int, Field(strict=True, ge=0, lt=2**31)]
-    images_per_minute: Annotated[float, Field(strict=True, ge=0, le=1e6, allow_inf_nan=False)]
-    last_error: Annotated[str, Field(max_length=MAX_REASON_CHARS)] = ""
-
-
-class NewUser(Info):
-    """An account to create."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    username: Annotated[str, Field(max_length=32, pattern=_USER_NAME)]
-    password: Annotated[str, Field(min_length=1, max_length=1024, pattern=r"^[^\x00]+$")]
-    email: Annotated[str, Field(max_length=64, pattern=_PRINTABLE)] | None = None
-    is_admin: Flag = False
-    can_write: Flag = True
-
-
-class Outline(Part):
-    """One object: a closed line of [[x, y]] points, pixels of the full picture; it may leave the frame."""
-
-    contour: list[tuple[tuple[Pixel, Pixel]]]
-    name: Annotated[str, Field(max_length=128)] = "annotation"
-    value: Annotated[int, Field(strict=True, ge=-(2**31), lt=2**31)] = 0
-    stroke_colour: Annotated[str, Field(max_length=32)] = "#0000ff"
-    fill_colour: Annotated[str, Field(max_length=32)] = "#ff0000"
-
-
-class AnnotationMetadata(Part):
-    """Which image, and which version of which algorithm; further keys are kept."""
-
-    algo_name: Annotated[str, Field(min_length=1, max_length=64)]
-    algo_version: Annotated[str, Field(min_length=1, max_length=46)]
-    device: Annotated[str, Field(max_length=MAX_DEVICE_CHARS)]
-    datetime: Moment
-    md5: Annotated[str, Field(max_length=64)]
-
-
-class Annotation(Info):
-    """What one detector found in one image."""
-
-    annotations: list[Outline]
-    metadata: AnnotationMetadata
-
-
-class BundleFile(Info):
-    """A local file of an ML bundle that a client offers to upload."""
-
-    key: Annotated[str, Field(max_length=300, pattern=_PATH, description="path inside the bundle")]
-    path: Annotated[str, Field(max_length=4096, description="path on the client, sent back as it came")] = ""
-    md5: Annotated[str, Field(max_length=64)]
-    mtime: Annotated[float, Field(strict=True, allow_inf_nan=False, description="UNIX seconds")]
-    bundle_name: Annotated[str, Field(min_length=1, max_length=100, pattern=BUNDLE_NAME)]
 
 
 def parse_infos(kind: type[BaseModel], body: Any) -> list[Any]:
