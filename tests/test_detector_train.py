@@ -1,6 +1,7 @@
 """Training: it learns, repeats, resumes, and keeps validation cards to itself."""
 
 import math
+from copy import deepcopy
 from dataclasses import replace
 
 import pytest
@@ -13,7 +14,7 @@ from detector_cards import write_card, write_cards
 from spi_dash.detector.bundle import Bundle, load_bundle
 from spi_dash.detector.data import Batches
 from spi_dash.detector.labels import read_cards
-from spi_dash.detector.model import ModelArgs
+from spi_dash.detector.model import ModelArgs, fold
 from spi_dash.detector.train import (
     Diverged,
     TrainArgs,
@@ -21,6 +22,7 @@ from spi_dash.detector.train import (
     make_trainer,
     rate_at,
     split_cards,
+    start_from,
     train,
     train_step,
 )
@@ -87,6 +89,18 @@ def test_a_resumed_run_ends_like_one_that_was_never_interrupted(run, tmp_path):
     assert resumed.step == 2
     run("halves", replace(constant, steps=2), resumed)
     assert torch.allclose(weights(whole), weights(resumed), atol=1e-6)
+
+
+def test_fine_tuning_begins_with_the_weights_of_another_bundle(run, tmp_path):
+    run("source")
+    source = load_bundle(tmp_path / "source").detector
+    tuned = start_from(tmp_path / "source", ARGS, CPU)
+    assert tuned.step == 0 and tuned.best == -1.0
+    image = torch.rand(1, 3, 64, 64) - 0.5
+    assert torch.allclose(fold(deepcopy(tuned.average))(image), source.net(image), atol=1e-3)
+    before = weights(tuned)
+    run("tuned", ARGS, tuned)
+    assert not torch.equal(before, weights(tuned))
 
 
 def test_the_bundle_holds_the_best_weights_and_a_log(run, tmp_path):

@@ -100,14 +100,25 @@ def load_bundle(folder: Path, device: str = "cpu") -> Loaded:
     """The trained detector of a bundle, ready to use. The weights are checked first and cannot run code."""
     bundle = Bundle(folder)
     version = read_version(bundle)
+    net, content = read_model(folder)
+    try:
+        detector = Detector(fold(net), DetectArgs(**{**content["detect_args"], **read_config(bundle)}), device)
+        return Loaded(detector, version, content["facts"])
+    except (KeyError, TypeError) as error:
+        raise InvalidInput(f"{bundle.weights} is not a model of this program: {error}") from None
+
+
+def read_model(folder: Path) -> tuple[InsectNet, dict[str, Any]]:
+    """The network of a bundle as it was trained, and all that its file says; checked against the bundle's version."""
+    bundle = Bundle(folder)
+    read_version(bundle)
     content = read_tensors(bundle.weights)
     try:
         net = InsectNet(ModelArgs(**{name: tuple(value) for name, value in content["model_args"].items()}))
         net.load_state_dict({name: value.float() for name, value in content["model"].items()})
-        detector = Detector(fold(net), DetectArgs(**{**content["detect_args"], **read_config(bundle)}), device)
     except (KeyError, TypeError, RuntimeError) as error:
         raise InvalidInput(f"{bundle.weights} is not a model of this program: {error}") from None
-    return Loaded(detector, version, content["facts"])
+    return net, content
 
 
 def load_reference() -> Loaded:

@@ -39,6 +39,12 @@ def detector() -> None:
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--workers", type=click.IntRange(0), default=0, help="Processes that prepare pictures; a GPU wants 8.")
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint in BUNDLE_DIR.")
+@click.option(
+    "--from",
+    "start",
+    metavar="BUNDLE",
+    help="Begin with the weights of this bundle, or of 'reference', instead of random ones: for few annotated cards.",
+)
 @DEVICE
 @THREADS
 def train(
@@ -50,6 +56,7 @@ def train(
     seed: int,
     workers: int,
     resume: bool,
+    start: str | None,
     device: str,
     threads: int | None,
 ) -> None:
@@ -59,17 +66,32 @@ def train(
     """
     from tqdm import tqdm
 
-    from .bundle import Bundle
+    from .bundle import REFERENCE, Bundle
     from .labels import read_cards
     from .model import ModelArgs
-    from .train import TrainArgs, load_checkpoint, make_trainer, split_cards, train
+    from .train import FINE_TUNING_RATE, TrainArgs, load_checkpoint, make_trainer, split_cards, start_from, train
+
+    if resume and start is not None:
+        raise InvalidInput("--resume goes on from the checkpoint, --from begins anew: give one of the two")
 
     where = choose_device(device, threads)
     bundle = Bundle(bundle_dir)
     check_checkpoint(bundle.checkpoint, resume)
-    args = TrainArgs(seed=seed, minutes=minutes or math.inf, steps=steps or TrainArgs.steps, workers=workers)
+    rate = FINE_TUNING_RATE if start is not None else TrainArgs.learning_rate
+    args = TrainArgs(
+        seed=seed,
+        minutes=minutes or math.inf,
+        steps=steps or TrainArgs.steps,
+        learning_rate=rate,
+        workers=workers,
+    )
     cards, held = split_cards(read_cards(labels or bundle.labels), hold_out, seed)
-    trainer = load_checkpoint(bundle, args, where) if resume else make_trainer(ModelArgs(), args, where)
+    if resume:
+        trainer = load_checkpoint(bundle, args, where)
+    elif start is not None:
+        trainer = start_from(REFERENCE if start == "reference" else Path(start), args, where)
+    else:
+        trainer = make_trainer(ModelArgs(), args, where)
     click.echo(f"training on {len(cards)} cards, validating on {', '.join(card.name for card in held)}", err=True)
     with tqdm(total=1.0, bar_format="{l_bar}{bar}| {elapsed} step {postfix}", disable=None) as bar:
 

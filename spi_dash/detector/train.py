@@ -2,6 +2,7 @@
 
     spi-dash detector train BUNDLE_DIR --labels DIR --minutes 60
     spi-dash detector train BUNDLE_DIR --labels DIR --minutes 600 --resume
+    spi-dash detector train BUNDLE_DIR --labels DIR --minutes 60 --from reference
 
 Some cards are held back, whole physical cards and at least one device that training never sees; progress is measured
 on them and the best weights are kept. A checkpoint is all that is needed to go on after an interruption.
@@ -22,7 +23,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
 from ..errors import InvalidInput, SpiError
-from .bundle import Bundle, read_tensors, save_model, write_atomically
+from .bundle import Bundle, read_model, read_tensors, save_model, write_atomically
 from .data import Batches, Targets
 from .evaluate import choose_min_score, evaluate, keep_from, quality_of, summarise
 from .labels import Card, group_cards
@@ -64,6 +65,9 @@ class Trainer:
     best: float = -1.0
 
 
+FINE_TUNING_RATE = 1e-3  # weights that are good already are moved less
+
+
 class Diverged(SpiError):
     """The loss is not finite: the weights are lost, the checkpoint is not."""
 
@@ -78,6 +82,15 @@ def make_trainer(model_args: ModelArgs, args: TrainArgs, device: torch.device) -
     vectors = [p for p in net.parameters() if p.ndim <= 1]  # biases and norms: decay would only bias them
     groups = [{"params": matrices, "weight_decay": args.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
     return Trainer(net, deepcopy(net).eval(), torch.optim.AdamW(groups, lr=args.learning_rate, betas=(0.9, 0.98)))
+
+
+def start_from(folder: Path, args: TrainArgs, device: torch.device) -> Trainer:
+    """A trainer that begins with the weights of another bundle instead of random ones (fine-tuning)."""
+    source, _ = read_model(folder)
+    trainer = make_trainer(source.args, args, device)
+    trainer.net.load_state_dict(source.state_dict())
+    trainer.average.load_state_dict(source.state_dict())
+    return trainer
 
 
 def loss_of(out: torch.Tensor, targets: Targets) -> torch.Tensor:
