@@ -4,9 +4,10 @@ import hashlib
 import io
 
 import pytest
-from conftest import ADMIN, NOON, READER, assert_error, contents, multipart
+from conftest import ADMIN, NOON, READER, WRITER, assert_error, contents, multipart
 
 from spi_dash.services.bundles import MIB, checksums
+from spi_dash.services.system import put_setting
 
 BUNDLE = "universal-insect-detector"
 
@@ -99,6 +100,27 @@ def test_bundle_names_are_names(client, name):
 @pytest.mark.usefixtures("accounts")
 def test_readers_get_no_upload_links(client):
     assert_error(client.post("/_get_ml_bundle_upload_links", json=[offer()], auth=READER), 403)
+
+
+@pytest.mark.usefixtures("accounts")
+def test_only_admins_upload_what_detectors_run(client, spi):
+    matcher = offer(bundle_name="siamese-insect-matcher")
+    response = client.post("/_get_ml_bundle_upload_links", json=[offer()], auth=WRITER)
+    assert_error(response, 403, "forbidden")
+    assert BUNDLE in response.json["error"]["message"]
+    assert client.post("/_get_ml_bundle_upload_links", json=[matcher], auth=WRITER).status_code == 200
+    with spi.begin() as session:
+        put_setting(session, "active_bundle", "siamese-insect-matcher", 1, NOON)
+    assert_error(client.post("/_get_ml_bundle_upload_links", json=[matcher], auth=WRITER), 403)
+    assert client.post("/_get_ml_bundle_upload_links", json=[matcher, offer()], auth=ADMIN).status_code == 200
+
+
+def test_files_that_came_another_way_are_read_once(post, spi, monkeypatch):
+    spi.storage.put(f"ml/{BUNDLE}/data/a.svg", b"copied")
+    (first,) = post("/_get_ml_bundle_file_list/all", BUNDLE)
+    assert first["md5"] == hashlib.md5(b"copied").hexdigest()
+    monkeypatch.setattr(spi.storage, "open", None)
+    assert [file["md5"] for file in post("/_get_ml_bundle_file_list/all", BUNDLE)] == [first["md5"]]
 
 
 def test_forms_cannot_be_altered(client, post):

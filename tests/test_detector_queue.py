@@ -132,27 +132,27 @@ def run_together(*workers):
 
 
 def test_two_workers_annotate_each_picture_once(site):
-    site.client.put_images(pictures(40))
+    site.client.put_images(pictures(200))
     one, two = make_worker(site.queue()), make_worker(site.queue())
     run_together(one, two)
-    assert Counter(Counter(site.rows()).values()) == {1: 40}
-    assert one.done + two.done == 40 and min(one.done, two.done) > 0 and one.failed == two.failed == 0
+    assert Counter(Counter(site.rows()).values()) == {1: 200}
+    assert one.done + two.done == 200 and min(one.done, two.done) > 0 and one.failed == two.failed == 0
     states = {each.worker: each.images_done for each in _workers(site)}
-    assert sum(states.values()) == 40 and len(states) == 2
+    assert sum(states.values()) == 200 and len(states) == 2
 
 
 def test_all_is_annotated_though_one_is_killed(site):
-    site.client.put_images(pictures(40))
+    site.client.put_images(pictures(200))
     command = [sys.executable, "-c", KILLED_AT_THE_THIRD, site.client.url, ADMIN, ALGO]
     environ = {**os.environ, "SPI_PASSWORD": PASSWORD}
     with subprocess.Popen(command, env=environ, cwd=Path(__file__).parent.parent) as mortal:
         assert mortal.wait(60) == -signal.SIGKILL
     assert len(site.rows()) == 2 and _claimed(site) == 6
     run_together(make_worker(site.queue()))
-    assert len(site.rows()) == 34
+    assert len(site.rows()) == 194
     site.let_leases_end()
     run_together(make_worker(site.queue()), make_worker(site.queue()))
-    assert Counter(Counter(site.rows()).values()) == {1: 40} and _claimed(site) == 0 and _failures(site) == []
+    assert Counter(Counter(site.rows()).values()) == {1: 200} and _claimed(site) == 0 and _failures(site) == []
 
 
 def test_failures_are_recorded_and_not_tried_again_until_an_admin_wants_it(site):

@@ -8,18 +8,23 @@ import subprocess
 import sys
 import threading
 import time
-from datetime import datetime
+from collections import Counter
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import sqlalchemy as sa
 from click.testing import CliRunner
 from live import ADMIN, PASSWORD, live_server, pictures
 
 from spi_dash.cli import main, sidecar
 from spi_dash.client import SpiClient
+from spi_dash.clock import utcnow
 from spi_dash.config import Config
-from spi_dash.demo import demo_pictures
+from spi_dash.demo import demo_pictures, tiny_picture
+from spi_dash.models import UidAnnotation, UidIntent
+from spi_dash.services import claims, detection
 
 START = datetime(2022, 6, 1, 12)
 EVER = (datetime(2000, 1, 1), datetime(2100, 1, 1))
@@ -74,6 +79,40 @@ def test_the_reference_model_annotates_what_is_there(live, start):
     process.terminate()
     process.communicate(timeout=20)
     assert process.returncode == 0
+
+
+def test_two_sidecars_on_200_pictures_and_one_is_killed(live, start):
+    """Real processes with the reference model; the pictures are of no camera's shape, and so looked at as they are."""
+    pytest.importorskip("torch")
+    wide = dict(tiny_picture("5c173ff2", START + timedelta(minutes=20 * i), (320, 200)) for i in range(200))
+    command = ("detector", "run", "--url", live.url, "--user", ADMIN, "--threads", 1)
+
+    def annotated():
+        with live.spi.read() as session:
+            return session.scalar(sa.select(sa.func.count(UidAnnotation.id)))
+
+    def claimed():
+        with live.spi.read() as session:
+            return session.scalar(sa.select(sa.func.count(UidIntent.id)))
+
+    with live.client() as client:
+        client.put_images(wide)
+        mortal, other = (start(*command, SPI_PASSWORD=PASSWORD) for _ in range(2))
+        wait_for(lambda: {row.worker for row in _workers(live) if row.images_done} and len(_workers(live)) == 2)
+        mortal.kill()
+        mortal.wait()
+        wait_for(lambda: annotated() + claimed() == 200 and annotated() >= 192)
+        with live.spi.begin() as session:
+            claims.end_expired_claims(session, utcnow() + claims.LEASE + timedelta(seconds=1))
+        wait_for(lambda: annotated() == 200)
+        rows = client.get_uid_annotations_series("%", *EVER, "metadata")
+    assert other.poll() is None and Counter(row["parent_image_id"] for row in rows).most_common(1)[0][1] == 1
+    assert len(rows) == 200 and claimed() == 0
+
+
+def _workers(live):
+    with live.spi.read() as session:
+        return detection.list_workers(session, utcnow())
 
 
 def test_serve_runs_a_detector_until_it_stops(start, tmp_path):

@@ -2,7 +2,8 @@
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import PurePosixPath
@@ -12,15 +13,18 @@ from sqlalchemy.orm import Session
 
 from ..clock import unix_s
 from ..contract import BUNDLE_NAME, BundleFile
-from ..errors import InvalidInput
+from ..errors import Forbidden, InvalidInput
 from ..models import ObjectChecksum
 from ..storage import FileInfo, Storage
+from .users import UserInfo
 
 MIB = 2**20
 CHUNK_2021, CHUNK_NEWEST = 8 * MIB, 15 * MIB  # sizes of the parts in clients' multipart ETags
 SUFFIXES = (".yaml", ".yml", "model_final.pth", ".svg", ".jpeg", ".jpg", ".txt", ".db")
 FOLDERS = {"data": ("data", "config"), "model": ("output", "config")}
+OpenSession = Callable[[], AbstractContextManager[Session]]
 WHATS = ("all", "data", "model")
+DETECTOR_BUNDLE = "universal-insect-detector"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,15 +57,11 @@ def checksums(chunks: Iterable[bytes]) -> Checksums:
 
 def record_checksums(session: Session, key: str, sums: Checksums, now: datetime) -> None:
     """Remember the checksums of a file that was just stored."""
-    session.merge(
-        ObjectChecksum(
-            key=key, size=sums.size, md5=sums.md5, etag_8m=sums.etag_8m, etag_15m=sums.etag_15m, modified_at=unix_s(now)
-        )
-    )
+    _record(session, key, sums, unix_s(now))
 
 
 def list_bundle_files(
-    session: Session, storage: Storage, bundle: str, what: str
+    storage: Storage, read: OpenSession, begin: OpenSession, bundle: str, what: str
 ) -> list[tuple[str, FileInfo, Checksums]]:
     """The files of a bundle that clients want.
 
@@ -69,32 +69,58 @@ def list_bundle_files(
         (path inside the bundle, what storage knows, checksums); an unknown bundle has none.
     """
     prefix = f"ml/{check_bundle_name(bundle)}/"
-    found = []
-    for info in storage.list(prefix):
-        path = info.key.removeprefix(prefix)
-        if _is_listed(path, what):
-            found.append((path, info, _checksums_of(session, storage, info)))
-    return found
+    infos = [info for info in storage.list(prefix) if _is_listed(info.key.removeprefix(prefix), what)]
+    stored = stored_checksums(storage, read, begin, infos)
+    return [(info.key.removeprefix(prefix), info, stored[info.key][0]) for info in infos]
 
 
 def files_to_upload(
-    session: Session, storage: Storage, offered: Sequence[BundleFile], bodies: Sequence[dict[str, Any]]
-) -> Iterator[tuple[dict[str, Any], str]]:
+    storage: Storage,
+    read: OpenSession,
+    begin: OpenSession,
+    offered: Sequence[BundleFile],
+    bodies: Sequence[dict[str, Any]],
+) -> list[tuple[dict[str, Any], str]]:
     """Those of the offered files that the server lacks, or has in another, older version.
 
-    Yields:
+    Returns:
         The element as it was posted, and the storage key to upload to.
     """
-    for file, body in zip(offered, bodies, strict=True):
-        key = bundle_key(file)
-        stored = next((info for info in storage.list(key) if info.key == key), None)
-        if stored is not None:
-            sums = _checksums_of(session, storage, stored)
-            known = session.get(ObjectChecksum, key)
-            modified_at = known.modified_at if known is not None else stored.modified_at
-            if file.md5 in (sums.md5, sums.etag_8m, sums.etag_15m) or file.mtime <= modified_at:
-                continue
-        yield body, key
+    keys = [bundle_key(file) for file in offered]
+    infos = [info for key in dict.fromkeys(keys) for info in storage.list(key) if info.key == key]
+    stored = stored_checksums(storage, read, begin, infos)
+    wanted = []
+    for file, body, key in zip(offered, bodies, keys, strict=True):
+        sums, modified_at = stored.get(key, (None, 0.0))
+        if sums is None or (file.md5 not in (sums.md5, sums.etag_8m, sums.etag_15m) and file.mtime > modified_at):
+            wanted.append((body, key))
+    return wanted
+
+
+def stored_checksums(
+    storage: Storage, read: OpenSession, begin: OpenSession, infos: Sequence[FileInfo]
+) -> dict[str, tuple[Checksums, float]]:
+    """Checksums and time of last change (UNIX s) of stored files, by key.
+
+    As recorded at the upload; files that came another way are read once, while no transaction is open.
+    """
+    with read() as session:
+        known = {info.key: _find_checksums(session, info) for info in infos}
+    new = [info for info in infos if known[info.key] is None]
+    for info in new:
+        with storage.open(info.key) as file:
+            sums = checksums(iter(lambda file=file: file.read(MIB), b""))
+        known[info.key] = (sums, info.modified_at)
+        with begin() as session:
+            _record(session, info.key, sums, info.modified_at)
+    return known
+
+
+def check_uploader(user: UserInfo, offered: Sequence[BundleFile], active: str | None) -> None:
+    """Forbidden where somebody who is no admin offers files of what this server's detectors run."""
+    for name in {file.bundle_name for file in offered} & {DETECTOR_BUNDLE, active}:
+        if user.role != "admin":
+            raise Forbidden(f"only admins upload files of {name}: the detectors use it", bundle_name=name)
 
 
 def bundle_key(file: BundleFile) -> str:
@@ -116,24 +142,16 @@ def _is_listed(path: str, what: str) -> bool:
     return what == "all" or parents.name in FOLDERS[what]
 
 
-def _checksums_of(session: Session, storage: Storage, info: FileInfo) -> Checksums:
-    """As recorded at the upload; files that came another way are read once."""
+def _find_checksums(session: Session, info: FileInfo) -> tuple[Checksums, float] | None:
     row = session.get(ObjectChecksum, info.key)
-    if row is not None and row.size == info.size:
-        return Checksums(size=row.size, md5=row.md5, etag_8m=row.etag_8m, etag_15m=row.etag_15m)
-    with storage.open(info.key) as file:
-        sums = checksums(iter(lambda: file.read(MIB), b""))
-    session.merge(
-        ObjectChecksum(
-            key=info.key,
-            size=sums.size,
-            md5=sums.md5,
-            etag_8m=sums.etag_8m,
-            etag_15m=sums.etag_15m,
-            modified_at=info.modified_at,
-        )
-    )
-    return sums
+    if row is None or row.size != info.size:
+        return None
+    return Checksums(size=row.size, md5=row.md5, etag_8m=row.etag_8m, etag_15m=row.etag_15m), row.modified_at
+
+
+def _record(session: Session, key: str, sums: Checksums, modified_at: float) -> None:
+    values = {"size": sums.size, "md5": sums.md5, "etag_8m": sums.etag_8m, "etag_15m": sums.etag_15m}
+    session.merge(ObjectChecksum(key=key, modified_at=modified_at, **values))
 
 
 class _Parts:
