@@ -2,23 +2,25 @@
 
 import json
 import re
+from datetime import timedelta
 
 import flask
 import pytest
-from conftest import ADMIN, READER, WRITER, multipart
+from conftest import ADMIN, NOON, READER, WRITER, multipart
 from dash.development.base_component import Component
 from dash.exceptions import PreventUpdate
 
 from spi_dash.clock import utcnow
+from spi_dash.contract import Failure, Heartbeat
 from spi_dash.errors import Conflict, Forbidden, InvalidInput, NotFound, TooManyRequests, Unauthorized
-from spi_dash.pages import settings, settings_forms, settings_mine, settings_system, settings_users
-from spi_dash.services import audit, credentials, sign_ins, users
+from spi_dash.pages import settings, settings_detector, settings_forms, settings_mine, settings_system, settings_users
+from spi_dash.services import audit, credentials, detection, sign_ins, users
 
-NEW = "a new long password"
-ADMIN_ACTIONS = {**settings_users.ACTIONS, **settings_system.ACTIONS}
+NEW, ALGO = "a new long password", "universal-insect-detector"
+ADMIN_ACTIONS = {**settings_users.ACTIONS, **settings_detector.ACTIONS, **settings_system.ACTIONS}
 SECTIONS = (
     settings_users.show_users,
-    settings_system.show_detector,
+    settings_detector.show_detector,
     settings_system.show_bundles,
     settings_system.show_server,
     settings_system.show_log,
@@ -98,14 +100,14 @@ def dialogs(part) -> dict:
     return {dialog["title"]: dialog for dialog in found}
 
 
-def buttons(part):
+def buttons(part, kind="data-dialog"):
     if isinstance(part, list | tuple):
         for each in part:
-            yield from buttons(each)
+            yield from buttons(each, kind)
     elif isinstance(part, Component):
-        if dialog := getattr(part, "data-dialog", None):
-            yield dialog
-        yield from buttons(getattr(part, "children", None))
+        if carried := getattr(part, kind, None):
+            yield carried
+        yield from buttons(getattr(part, "children", None), kind)
 
 
 # Who may
@@ -358,9 +360,78 @@ def test_programs_have_names():
 
 
 def test_without_a_detector_the_page_says_so(asked, make_image):
-    assert "No detector has reported yet" in text_of(asked(settings_system.show_detector))
+    assert "No detector has reported yet" in text_of(asked(settings_detector.show_detector))
     make_image()
-    assert "1 picture is waiting." in text_of(asked(settings_system.show_detector))
+    assert "1 picture is waiting." in text_of(asked(settings_detector.show_detector))
+
+
+def report(spi, *failed, version="1600000000-0123abcd", seen_s=0, **said):
+    """A worker says how it goes, and that it could not do some pictures."""
+    now = utcnow() - timedelta(seconds=seen_s)
+    values = {"algo_version": version, "images_done": 12, "images_failed": 1, "images_per_minute": 2.0, **said}
+    with spi.begin() as session:
+        detection.record_heartbeat(session, Heartbeat(worker="barn", **values), now)
+        for row in failed:
+            key = {"device": row["device"], "datetime": row["datetime"], "worker": "barn", "reason": "no light at all"}
+            assert detection.record_failure(session, Failure(algo_name=ALGO, algo_version=version, **key), now)
+
+
+def active_version(spi):
+    with spi.read() as session:
+        return detection.active_bundle(session, spi.storage)[1]
+
+
+def test_a_running_detector_is_shown_with_queue_speed_and_last_error(asked, spi, make_image):
+    failed, *_ = [make_image(at=NOON + timedelta(hours=hour)) for hour in range(6)]
+    report(spi, failed, version=active_version(spi), last_error="the disk is full")
+    shown = text_of(asked(settings_detector.show_detector))
+    assert "5 of 6 pictures awaiting detection, 2 min at this speed" in shown
+    assert "2.0 pictures per minute" in shown and "the disk is full" in shown and "barn" in shown
+    assert "No detector" not in shown
+
+
+def test_a_detector_that_is_silent_is_said(asked, spi, make_image):
+    make_image()
+    report(spi, seen_s=7200)
+    shown = text_of(asked(settings_detector.show_detector))
+    assert "No detector is running. The last was heard of 2 h ago." in shown
+    assert "nothing is being done now" in shown
+
+
+def test_an_active_bundle_without_a_version_is_said(asked, spi, make_image):
+    spi.storage.put("ml/cards/output/model_final.pth", b"1")
+    spi.storage.put("ml/cards/output/.version.txt", b"1-a")
+    asked(settings_system.activate_bundle, {"bundle": "cards"})
+    spi.storage.delete(["ml/cards/output/.version.txt"])
+    report(spi)
+    assert "has no version" in text_of(asked(settings_detector.show_detector))
+
+
+def test_failed_pictures_are_shown_with_reason_and_link_and_are_retried(asked, spi, make_image, log):
+    rows = [make_image(at=NOON + timedelta(hours=hour)) for hour in range(3)]
+    report(spi, *rows[:2])
+    report(spi, rows[2], version="2-b")
+    section = asked(settings_detector.show_detector)
+    assert "no light at all" in text_of(section) and "2 pictures of version  1600000000" in text_of(section)
+    assert "/image/0a1b2c3d/2022-07-01_12-00-00?zone=utc" in str(section)
+    acts = {json.loads(each)["values"].get("picture"): json.loads(each) for each in buttons(section, "data-act")}
+    one = acts["0a1b2c3d 2022-07-01 12:00:00"]
+    assert "again" in asked(settings.act, {"n": 1, **one})["said"]
+    assert "no longer" in asked(settings.act, {"n": 2, **one})["said"]
+    first = {"action": "retry_version", "values": {"name": ALGO, "version": "1600000000-0123abcd"}}
+    assert asked(settings.act, {"n": 3, **first})["said"] == "Detectors try 1 picture again."
+    with spi.read() as session:
+        assert detection.count_failures(session) == [(ALGO, "2-b", 1)]
+    assert [each[1:] for each in log()[:2]] == [
+        ("failures retried", "1600000000-0123abcd", "1 picture"),
+        ("failures retried", "0a1b2c3d 2022-07-01 12:00:00", "1 picture"),
+    ]
+
+
+def test_of_many_failed_pictures_the_latest_are_shown(asked, spi, make_image, monkeypatch):
+    monkeypatch.setattr(settings_detector, "SHOWN_FAILURES", 1)
+    report(spi, *[make_image(at=NOON + timedelta(hours=hour)) for hour in range(3)])
+    assert "and 2 older ones" in text_of(asked(settings_detector.show_detector))
 
 
 def test_a_bundle_is_uploaded_by_signed_forms_and_made_active(asked, client, log):

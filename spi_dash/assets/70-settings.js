@@ -27,6 +27,19 @@ spi.settings = {
     },
 };
 
+spi.settings.watch = {
+    EVERY_MS: 10_000,
+
+    /** The queue moves while somebody looks at it; not under a pointer, a focus or an open list. */
+    look() {
+        const section = document.querySelector("#settings-detector .settings-section");
+        if (!section || document.hidden || spi.session.leaving || document.querySelector("dialog[open]")) return;
+        if (section.matches(":hover, :focus-within")) return;
+        dash_clientside.set_props("settings-changed", {data: {n: ++spi.settings.count, changes: ["detector"]}});
+    },
+};
+setInterval(spi.settings.watch.look, spi.settings.watch.EVERY_MS);
+
 dash_clientside.settings = {
     /** An answer to who waits for it; passwords do not stay in the page's memory. */
     answered(answer) {

@@ -11,6 +11,7 @@ from dash import ClientsideFunction, Input, Output, dcc, html
 from ..context import current
 from ..errors import InvalidInput, NotFound, SpiError
 from ..services import preferences
+from . import settings_detector as detector
 from . import settings_mine as mine
 from . import settings_system as system
 from . import settings_users as accounts
@@ -20,7 +21,7 @@ from .settings_forms import Answer, is_admin, require_user
 
 PATH = "/settings"
 NAME = "Settings"
-ACTIONS = {**mine.ACTIONS, **accounts.ACTIONS, **system.ACTIONS}
+ACTIONS = {**mine.ACTIONS, **accounts.ACTIONS, **detector.ACTIONS, **system.ACTIONS}
 LINKS = (("mine", "You"), ("users", "Users"), ("detector", "Detector"), ("server", "Server"), ("log", "Log"))
 
 
@@ -54,7 +55,7 @@ def register(app: dash.Dash) -> None:
     app.clientside_callback(ClientsideFunction("settings", "answered"), Output(ids.CHANGED, "data"),
                             Input(ids.ANSWER, "data"), prevent_initial_call=True)  # fmt: skip
     app.callback(Output(ids.LINKS, "children"), Output(ids.MINE, "children"), Input(ids.CHANGED, "data"))(show_mine)
-    for section, show in ((ids.USERS, accounts.show_users), (ids.DETECTOR, system.show_detector),
+    for section, show in ((ids.USERS, accounts.show_users), (ids.DETECTOR, detector.show_detector),
                           (ids.BUNDLES, system.show_bundles), (ids.SERVER, system.show_server)):  # fmt: skip
         app.callback(Output(section, "children"), Input(ids.CHANGED, "data"))(show)
     app.callback(

@@ -1,4 +1,4 @@
-"""Settings for admins: the detector, its bundles, sizes, and the audit log."""
+"""Settings for admins: the bundles of the detector, sizes, and the audit log."""
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -43,19 +43,6 @@ UPLOAD = [
 ]  # fmt: skip
 
 
-def show_detector(changed: Values | None = None) -> list[Cell]:
-    """What the detector has done; nothing for who is no admin."""
-    if not concerns(changed, "detector"):
-        raise PreventUpdate
-    if not is_admin():
-        return []
-    spi = current()
-    rollups.refresh(spi.begin, spi.read)
-    with spi.read() as session:
-        state = system.detector_state(session)
-    return [_detector(state)]
-
-
 def show_bundles(changed: Values | None = None) -> list[Cell]:
     """The bundles on the server and which is active; nothing for who is no admin."""
     if not concerns(changed, "bundles"):
@@ -98,7 +85,7 @@ def activate_bundle(values: Values) -> Answer:
         system.activate_bundle(session, current().storage, name, admin.id, now)
         was = f"was {before or REFERENCE}"
         audit.record(session, admin, "active bundle changed", name or REFERENCE, now, was)
-    return done(f"Detectors now use {name or 'the reference model'}.", "bundles", "log")
+    return done(f"Detectors now use {name or 'the reference model'}.", "bundles", "detector", "log")
 
 
 def start_upload(values: Values) -> Answer:
@@ -127,32 +114,6 @@ ACTIONS: dict[str, Callable[[Values], Answer]] = {
     "start_upload": start_upload,
     "measure_storage": measure_storage,
 }
-
-
-def _detector(state: system.DetectorState) -> html.Section:
-    if not state.versions:
-        nothing = f"No detector has reported yet. {_waiting(state.n_images)}"
-        return section("detector", "Detector", html.P(nothing, className="nothing"))
-    last = [moment(state.last_result_at), f" UTC, version {state.last_version}"] if state.last_result_at else "never"
-    rows = [
-        [
-            html.Span(each.version, className="client", title=each.version),
-            each.name,
-            f"{counted(each.n_annotated)} of {counted(state.n_images)}",
-            counted(each.n_awaiting),
-            "" if each.newest_day_s is None else f"{moment_of(each.newest_day_s):%Y-%m-%d}",
-        ]
-        for each in state.versions
-    ]
-    headers = ("Version", "Algorithm", "Pictures annotated", "Awaiting", "Newest picture annotated")
-    known = facts(("Last result", last), ("Being worked on", plural(state.n_claimed, "picture")))
-    return section("detector", "Detector", known, table("Versions of the detector", headers, rows, "numbers"))
-
-
-def _waiting(n_images: int) -> str:
-    if not n_images:
-        return "There are no pictures yet either."
-    return f"{plural(n_images, 'picture')} {'is' if n_images == 1 else 'are'} waiting."
 
 
 def _bundles(found: Sequence[system.Bundle], active: str | None) -> html.Section:

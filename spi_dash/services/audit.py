@@ -26,6 +26,7 @@ Action = Literal[
     "pictures deleted",
     "bundle uploaded",
     "active bundle changed",
+    "failures retried",
 ]
 ACTIONS: tuple[Action, ...] = get_args(Action)
 PAGE = 50

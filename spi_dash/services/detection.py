@@ -128,11 +128,27 @@ def list_failures(session: Session, limit: int = 1000) -> list[FailureInfo]:
     return [FailureInfo(**row._mapping) for row in session.execute(query.order_by(*latest_first).limit(limit))]
 
 
-def retry_failures(session: Session, failure_ids: Sequence[int] | None = None) -> int:
-    """Let detectors try again: these failures, by `FailureInfo.id`, or all. Returns how many."""
+def count_failures(session: Session) -> list[tuple[str, str, int]]:
+    """(algorithm, version, how many pictures it has given up), the version with the latest failure first."""
+    columns = (UidFailure.algo_name, UidFailure.algo_version)
+    query = sa.select(*columns, sa.func.count()).where(UidFailure.reason.is_not(None)).group_by(*columns)
+    query = query.order_by(sa.func.max(UidFailure.changed_at).desc(), *columns)
+    return [(name, version, count) for name, version, count in session.execute(query)]
+
+
+def retry_failures(
+    session: Session, failure_ids: Sequence[int] | None = None, of: tuple[str, str] | None = None
+) -> int:
+    """Let detectors try again: these failures, by `FailureInfo.id`, those of an (algorithm, version), or all.
+
+    Returns:
+        How many there were.
+    """
     query = sa.delete(UidFailure).where(UidFailure.reason.is_not(None))
     if failure_ids is not None:
         query = query.where(UidFailure.id.in_(failure_ids))
+    if of is not None:
+        query = query.where(UidFailure.algo_name == of[0], UidFailure.algo_version == of[1])
     found = session.execute(query).rowcount
     if found:
         claims.end_cursors(session)
