@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from spi_dash.clock import unix_s
 from spi_dash.errors import InvalidInput
 from spi_dash.models import Image, ImageBucket, RollupMark, UidAnnotation
-from spi_dash.services import devices, explore, rollups, scope
+from spi_dash.services import devices, explore, rollups, scope, zones
 
 NOW = datetime(2022, 7, 10, 12)
 HOUR = timedelta(hours=1)
@@ -159,11 +159,30 @@ def test_the_default_range_finds_the_data(add, look):
 def test_days_are_those_of_the_sites(add, look):
     add(lat=49.2, lng=-119.4)
     found, _ = look("?start=2022-07-09&end=2022-07-09")
-    assert found.offset_h == -8
-    assert scope.utc_text(found.start_s) == "2022-07-09T08:00Z"
-    assert scope.utc_text(found.end_s) == "2022-07-10T08:00Z"
+    assert found.site == zones.SiteZone("America/Vancouver")
+    assert scope.utc_text(found.start_s) == "2022-07-09T07:00Z"
+    assert scope.utc_text(found.end_s) == "2022-07-10T07:00Z"
     found, _ = look("?start=2022-07-09&end=2022-07-09&zone=utc")
     assert scope.utc_text(found.start_s) == "2022-07-09T00:00Z"
+
+
+def test_the_day_on_which_clocks_change_has_another_length(add, look):
+    add(lat=49.2, lng=-119.4)
+    for day, hours in (("2022-03-13", 23), ("2022-11-06", 25)):
+        found, _ = look(f"?start={day}&end={day}")
+        assert found.end_s - found.start_s == hours * 3600
+
+
+def test_of_traps_in_several_zones_the_most_decide(add, look):
+    for device, lat, lng in (("aaaaaaaa", 49.2, -123.1), ("bbbbbbbb", 52.5, 13.4), ("cccccccc", 47.6, -122.3),
+                             ("dddddddd", 13.4, 52.5), ("eeeeeeee", None, None), ("ffffffff", 49.3, -123)):  # fmt: skip
+        add(device=device, lat=lat, lng=lng)
+    found, _ = look()
+    assert found.site == zones.SiteZone("America/Vancouver", n_elsewhere=2)  # Seattle has the same clock
+    found, _ = look("?device=bbbbbbbb,eeeeeeee")
+    assert found.site == zones.SiteZone("Europe/Berlin")
+    found, _ = look("?device=eeeeeeee")
+    assert found.site == zones.SiteZone("UTC")
 
 
 def test_a_season_begins_after_two_months_of_nothing(add, look):
@@ -181,7 +200,9 @@ def test_devices_of_the_url_are_chosen(add, look):
     assert len(found.all_devices) == 3
 
 
-@pytest.mark.parametrize("search", ["?start=yesterday", "?start=2022-07-09&end=2022-07-01", "?start=2022-13-01"])
+@pytest.mark.parametrize("search", ["?start=yesterday", "?start=2022-07-09&end=2022-07-01", "?start=2022-13-01",
+                                    "?start=0001-01-01",
+                                    "?start=2022-07-01&end=9999-12-31"])  # fmt: skip
 def test_nonsense_is_refused(add, look, search):
     add()
     with pytest.raises(InvalidInput):

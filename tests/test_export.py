@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from spi_dash.errors import InvalidInput, NotFound
 from spi_dash.models import Device, Image, UidAnnotation, User
-from spi_dash.services import export, export_coco, export_columns, export_csv, export_query, rollups, scope
+from spi_dash.services import export, export_coco, export_columns, export_csv, export_query, rollups, scope, zones
 
 NOON = datetime(2022, 7, 1, 12)
 NOW = datetime(2022, 7, 8)
@@ -229,7 +229,17 @@ def test_csv_says_everything_once(add, read_csv):
 def test_csv_times_are_those_of_the_site(add, read_csv):
     add(lat=49.2, lng=-123.1)
     (line,) = read_csv(search="?start=2022-07-01&end=2022-07-02")
-    assert (line["time_local"], float(line["local_minus_utc_h"])) == ("2022-07-01 04:00:00", -8)
+    assert (line["time_local"], float(line["local_minus_utc_h"])) == ("2022-07-01 05:00:00", -7)
+    assert line["time_zone"] == "America/Vancouver"
+
+
+def test_csv_times_of_the_site_follow_its_summer_time(add, read_csv):
+    change = datetime(2022, 3, 13, 10)
+    for seconds in (-1, 0):
+        add(at=change + timedelta(seconds=seconds), lat=49.2, lng=-123.1)
+    winter, summer = read_csv(search="?start=2022-03-13&end=2022-03-13", sort=[("time", "asc")])
+    assert (winter["time_local"], float(winter["local_minus_utc_h"])) == ("2022-03-13 01:59:59", -8)
+    assert (summer["time_local"], float(summer["local_minus_utc_h"])) == ("2022-03-13 03:00:00", -7)
 
 
 def test_csv_times_follow_the_readers_clock_through_the_year(add, read_csv):
@@ -250,8 +260,8 @@ def test_an_unknown_zone_is_refused(add, read_csv):
 
 def test_all_changes_of_a_clock_are_found():
     year = [int(datetime(2022, month, 1, tzinfo=UTC).timestamp()) for month in (1, 12)]
-    assert [east for _, east in export_csv.list_offsets(ZoneInfo("Europe/Berlin"), *year)] == [3600, 7200, 3600]
-    assert export_csv.list_offsets(ZoneInfo("Asia/Kolkata"), *year) == [(year[0], 19800)]
+    assert [east for _, east in zones.list_offsets(ZoneInfo("Europe/Berlin"), *year)] == [3600, 7200, 3600]
+    assert zones.list_offsets(ZoneInfo("Asia/Kolkata"), *year) == [(year[0], 19800)]
 
 
 @pytest.mark.parametrize(

@@ -107,7 +107,7 @@ def test_outside_of_the_data_the_page_leads_to_it(asked, make_image):
 
 def test_the_scope_bar_offers_traps_with_counts(asked, make_image):
     make_image()
-    resolved, choices, detectors, zones = asked(shell.show_scope, {"search": ""})
+    resolved, choices, detectors, zones, _ = asked(shell.show_scope, {"search": ""})
     assert resolved["devices"] == ["0a1b2c3d"]
     assert len(choices) == 1
     assert detectors == []

@@ -2,19 +2,62 @@
 "use strict";
 spi.time = {
     zone: "site",
-    siteOffset: 0,
+    site: "UTC", // the sites' zone, as IANA calls it
+    clocks: new Map(), // formatters by zone
+    offsets: new Map(), // seconds by zone and quarter of an hour: clocks change at no other time
 
+    /** As the server resolved a scope: {zone, site}. */
+    use({zone, site}) {
+        Object.assign(spi.time, {zone, site: site || "UTC"});
+    },
+
+    /** Seconds by which the chosen zone is ahead of UTC at a moment. */
     offset(t) {
         if (spi.time.zone === "utc") return 0;
-        return spi.time.zone === "site" ? spi.time.siteOffset : -60 * new Date(t * 1000).getTimezoneOffset();
+        return spi.time.zone === "site" ? spi.time.east(spi.time.site, t) : -60 * new Date(t * 1000).getTimezoneOffset();
+    },
+
+    east(zone, t) {
+        const quarter = Math.floor(t / 900), key = `${zone} ${quarter}`;
+        if (!spi.time.offsets.has(key)) {
+            const parts = Object.fromEntries(spi.time.clockOf(zone).formatToParts(quarter * 900_000).map(({type, value}) => [type, Number(value)]));
+            const shown = Date.UTC(parts.year, parts.month - 1, parts.day, parts.hour, parts.minute, parts.second) / 1000;
+            spi.time.offsets.set(key, shown - quarter * 900);
+        }
+        return spi.time.offsets.get(key);
+    },
+
+    clockOf(zone) {
+        if (!spi.time.clocks.has(zone)) {
+            const parts = {year: "numeric", month: "numeric", day: "numeric", hour: "numeric", minute: "numeric", second: "numeric"};
+            spi.time.clocks.set(zone, new Intl.DateTimeFormat("en-US", {...parts, timeZone: zone, hourCycle: "h23"}));
+        }
+        return spi.time.clocks.get(zone);
     },
 
     /** As printed beside times: "UTC−7". */
-    label(t) {
-        const minutes = Math.round(spi.time.offset(t) / 60);
-        if (!minutes) return "UTC";
-        const sign = minutes < 0 ? "−" : "+", rest = Math.abs(minutes) % 60;
-        return `UTC${sign}${Math.floor(Math.abs(minutes) / 60)}${rest ? ":" + String(rest).padStart(2, "0") : ""}`;
+    label: (t) => spi.time.name([spi.time.offset(t)]),
+
+    /** As printed beside an axis: "UTC−8/−7" where clocks change in between. */
+    labels(start, end) {
+        const offsets = new Set();
+        for (let t = start; t < end; t += 7 * 86400) offsets.add(spi.time.offset(t));
+        return spi.time.name([...offsets.add(spi.time.offset(end - 1))]);
+    },
+
+    name(offsets) {
+        const parts = offsets.map((seconds) => {
+            const minutes = Math.round(Math.abs(seconds) / 60), rest = minutes % 60;
+            return `${seconds < 0 ? "−" : "+"}${Math.floor(minutes / 60)}${rest ? ":" + String(rest).padStart(2, "0") : ""}`;
+        });
+        return parts.join() === "+0" ? "UTC" : `UTC${parts.join("/")}`;
+    },
+
+    /** When clocks show this (seconds, as if they showed UTC): the first time of two; where they skip it, just after. */
+    moment(local) {
+        const before = spi.time.offset(local - 86400), after = spi.time.offset(local + 86400);
+        const found = [local - before, local - after].filter((t) => t + spi.time.offset(t) === local);
+        return found.length ? Math.min(...found) : local - before;
     },
 
     /** A Date whose UTC fields are those of the zone. */
@@ -26,10 +69,7 @@ spi.time = {
     format: (t, parts) => spi.time.shifted(t).toLocaleDateString("en-GB", {...parts, timeZone: "UTC"}).replace(",", ""),
 
     /** Midnight of a day ("2020-06-20") in the zone. */
-    midnight(day) {
-        const utc = Date.parse(`${day}T00:00:00Z`) / 1000;
-        return utc - spi.time.offset(utc - spi.time.offset(utc));
-    },
+    midnight: (day) => spi.time.moment(Date.parse(`${day}T00:00:00Z`) / 1000),
 
     /** As addresses carry it. */
     text: (t) => new Date(t * 1000).toISOString().slice(0, 16) + "Z",
@@ -50,10 +90,11 @@ spi.time = {
         const wanted = ((end - start) / width) * every;
         const step = spi.time.STEPS.find((each) => each >= wanted);
         if (!step) return spi.time.monthTicks(start, end, wanted);
-        const ticks = [];
-        const zone = spi.time.offset(start), monday = step % 604800 === 0 ? 4 * 86400 : 0;
-        for (let t = Math.ceil((start + zone - monday) / step) * step + monday - zone; t < end; t += step) {
-            const midnight = (t + zone) % 86400 === 0;
+        const ticks = [], monday = step % 604800 === 0 ? 4 * 86400 : 0;
+        let local = Math.ceil((start + spi.time.offset(start) - monday) / step) * step + monday;
+        for (let t = spi.time.moment(local); t < end; local += step, t = spi.time.moment(local)) {
+            const midnight = local % 86400 === 0, skipped = t + spi.time.offset(t) !== local;
+            if (t < start || (skipped && !midnight)) continue;
             const text = midnight ? (width < 500 ? spi.time.format(t, {day: "numeric", month: "short"}) : spi.time.weekday(t))
                 : spi.time.clock(t);
             ticks.push({t, text, strong: midnight});
@@ -65,7 +106,7 @@ spi.time = {
         const months = [1, 2, 3, 6, 12, 24, 60].find((each) => each * 2629800 >= wanted) || 120;
         const ticks = [], first = spi.time.shifted(start);
         for (let month = Math.ceil(first.getUTCMonth() / months) * months; ticks.length < 100; month += months) {
-            const utc = Date.UTC(first.getUTCFullYear(), month, 1) / 1000, t = utc - spi.time.offset(utc);
+            const t = spi.time.moment(Date.UTC(first.getUTCFullYear(), month, 1) / 1000);
             if (t >= end) break;
             if (t >= start) ticks.push({t, text: spi.time.format(t, {month: "short", year: "numeric"}), strong: true});
         }

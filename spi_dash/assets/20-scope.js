@@ -48,8 +48,7 @@ dash_clientside.scope = {
         if (!resolved) return Array(5).fill(dash_clientside.no_update);
         const before = spi.scope.controls || [], again = (spi.scope.resolved || {}).choices !== resolved.choices;
         spi.scope.resolved = resolved;
-        spi.time.zone = resolved.zone;
-        spi.time.siteOffset = resolved.offset;
+        spi.time.use(resolved);
         spi.scope.markQuick();
         const n = resolved.devices.length, text = n === resolved.total ? `all ${n} traps` : `${n} of ${resolved.total} traps`;
         const dates = [spi.time.day(resolved.start), spi.time.day(resolved.end - 1)];

@@ -20,8 +20,7 @@ spi.explore = {
         } else explore.rows = data.rows.map(spi.series.row);
         const zoomed = data.partial && (explore.view.start !== held.start || explore.view.end !== held.end);
         explore.data = data;
-        spi.time.zone = data.zone;
-        spi.time.siteOffset = data.offset;
+        spi.time.use(data);
         const {start, end} = zoomed ? explore.view : data;
         explore.show(start, end);
     },
@@ -136,7 +135,7 @@ spi.axis = {
             const part = (t - view.start) / (view.end - view.start);
             return spi.make(`span.tick${strong ? ".strong" : ""}`, {style: `left:${left + part * view.plotWidth}px`}, text);
         });
-        axis.replaceChildren(spi.make("span.zone-name", {}, spi.time.label(view.start)), ...ticks);
+        axis.replaceChildren(spi.make("span.zone-name", {}, spi.time.labels(view.start, view.end)), ...ticks);
     },
 };
 

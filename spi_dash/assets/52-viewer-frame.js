@@ -90,7 +90,7 @@ spi.viewerFrame = {
 
     list(frame, t) {
         const known = (value, text) => (value === null || value === undefined ? null : text(value));
-        const when = (text) => spi.time.stamp(Date.parse(text) / 1000) + ` (${spi.time.label(t)})`;
+        const when = (text) => spi.time.stamp(Date.parse(text) / 1000) + ` (${spi.time.label(Date.parse(text) / 1000)})`;
         const place = frame.lat === null ? null : `${frame.lat.toFixed(5)}, ${frame.lng.toFixed(5)}` + (frame.swapped ? " (the trap had exchanged them)" : "");
         const lines = {
             Trap: spi.viewerFrame.name(), Device: frame.device, Taken: `${spi.time.stamp(t)} (${spi.time.label(t)})`,

@@ -39,8 +39,7 @@ dash_clientside.data = {
 
     async zone(resolved) {
         if (!resolved || !spi.data.here()) return dash_clientside.no_update;
-        spi.time.zone = resolved.zone;
-        spi.time.siteOffset = resolved.offset;
+        spi.time.use(resolved);
         const grid = await spi.data.ready();
         grid.refreshHeader();
         grid.refreshCells({force: true});
@@ -84,7 +83,7 @@ window.dashAgGridFunctions = Object.assign(window.dashAgGridFunctions || {}, {
 
     spiTimeHeader(params) {
         const name = params.colDef.headerName, resolved = spi.scope.resolved;
-        return resolved ? `${name} (${spi.time.label(resolved.end)})` : name;
+        return resolved ? `${name} (${spi.time.labels(resolved.start, resolved.end)})` : name;
     },
 
     /** Nothing known is a dash, in every column: it is not zero. */
@@ -120,9 +119,10 @@ window.dashAgGridComponentFunctions = Object.assign(window.dashAgGridComponentFu
         if (!data) return "";
         if (value === null || value === undefined) return spi.data.EMPTY;
         const text = spi.time.stamp(value);
-        if (column.getColId() !== "time") return text;
+        const title = `${text} (${spi.time.label(value)})`;
+        if (column.getColId() !== "time") return React.createElement("span", {title}, text);
         const stay = (event) => event.ctrlKey || event.metaKey || event.shiftKey || event.preventDefault();
-        return React.createElement("a", {href: spi.data.address(data), onClick: stay, tabIndex: -1}, text);
+        return React.createElement("a", {href: spi.data.address(data), onClick: stay, tabIndex: -1, title}, text);
     },
 });
 

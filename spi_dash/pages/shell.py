@@ -8,7 +8,7 @@ from dash import ClientsideFunction, Input, Output, State, dcc, html
 
 from ..clock import utcnow
 from ..context import current
-from ..services import rollups, scope
+from ..services import rollups, scope, zones
 from ..services.devices import label
 from .components import icon, number, plural
 from .failures import TOAST
@@ -52,6 +52,7 @@ class ids:
     DEVICES_BUTTON = "shell-devices-button"
     DETECTOR = "shell-detector"
     ZONE = "shell-zone"
+    ZONE_NOTE = "shell-zone-note"
     TOAST = TOAST
     TOAST_SHOWN = "shell-toast-shown"
     LIVE = "shell-live"
@@ -84,6 +85,7 @@ def register(app: dash.Dash) -> None:
         Output(ids.DEVICES, "children"),
         Output(ids.DETECTOR, "data"),
         Output(ids.ZONE, "data"),
+        Output(ids.ZONE_NOTE, "children"),
         Input(ids.SCOPE, "data"),
         State(ids.RESOLVED, "data"),
         prevent_initial_call=True,
@@ -117,10 +119,12 @@ def show_scope(data: dict, before: dict | None = None) -> tuple:
     rollups.refresh(spi.begin, spi.read)
     with spi.read() as session:
         found = scope.resolve(session, scope.parse(data["search"]), utcnow())
-    resolved = describe_scope(found)
+    resolved, same = describe_scope(found), dash.no_update
+    zone = (same if before is not None and before["clock"] == resolved["clock"] and before["site"] == resolved["site"]
+            else _zone_choices(found))  # fmt: skip
     if before is not None and before["choices"] == resolved["choices"]:
-        return resolved, dash.no_update, dash.no_update, dash.no_update
-    return resolved, _device_choices(found), _detector_choices(found), _zone_choices(found)
+        return resolved, same, same, zone, _zone_note(found)
+    return resolved, _device_choices(found), _detector_choices(found), zone, _zone_note(found)
 
 
 def describe_scope(found: scope.Scope) -> dict:
@@ -129,7 +133,8 @@ def describe_scope(found: scope.Scope) -> dict:
         "start": found.start_s,
         "end": found.end_s,
         "zone": found.zone,
-        "offset": found.offset_h * 3600,
+        "site": found.site.name,
+        "clock": _clock(found),
         "detector": found.detector.key if found.detector else "",
         "devices": [info.device for info in found.devices],
         "total": len(found.all_devices),
@@ -140,7 +145,14 @@ def describe_scope(found: scope.Scope) -> dict:
 def _fingerprint(found: scope.Scope) -> int:
     """Another number where other choices are offered."""
     traps = [(info.device, info.name, info.n_images) for info in found.all_devices]
-    return crc32(repr((traps, found.detectors, found.offset_h)).encode())
+    return crc32(repr((traps, found.detectors)).encode())
+
+
+def _clock(found: scope.Scope) -> str:
+    """`UTC-8/-7`: what the sites' clocks are ahead of UTC in these dates."""
+    first_s = min((info.first_s for info in found.devices), default=found.start_s)
+    spans = zones.list_offsets(found.site.info, max(found.start_s, first_s), found.end_s)
+    return zones.offset_text(offset for _, offset in spans)
 
 
 def _header() -> html.Header:
@@ -183,7 +195,10 @@ def _scope_bar() -> html.Div:
         id=ids.ZONE, data=[], size="xs", allowDeselect=False, className="zone", **{"aria-label": "Time zone"}
     )
     link = html.Button([icon("link"), html.Span("Copy link")], className="outline copy-link")
-    parts = [dates, group, _device_menu(), detector, zone, html.Div(className="grow"), link]
+    note = html.Span(
+        id=ids.ZONE_NOTE, className="zone-note", title="Times are those of the zone where most traps stand."
+    )
+    parts = [dates, group, _device_menu(), detector, zone, note, html.Div(className="grow"), link]
     return html.Section(parts, className="scope-bar", **{"aria-label": "Scope"})
 
 
@@ -224,8 +239,12 @@ def _detector_choices(found: scope.Scope) -> list[dict]:
 
 
 def _zone_choices(found: scope.Scope) -> list[dict]:
-    offset = f"UTC{found.offset_h:+d}".replace("-", "\u2212") if found.offset_h else "UTC"
-    return [
-        {"value": "site", "label": f"site time ({offset})"},
-        *({"value": k, "label": v} for k, v in ZONE_NAMES.items()),
-    ]
+    site = f"{found.site.city or 'site'} time ({_clock(found)})"
+    return [{"value": "site", "label": site}, *({"value": k, "label": v} for k, v in ZONE_NAMES.items())]
+
+
+def _zone_note(found: scope.Scope) -> str:
+    """Traps of several zones share one axis: whose clock it is."""
+    if found.zone != "site" or not found.site.n_elsewhere:
+        return ""
+    return f"{plural(found.site.n_elsewhere, 'trap')} in other zones"

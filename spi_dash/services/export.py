@@ -10,7 +10,8 @@ from .scope import Scope, moment
 
 TIMES = {
     "time_utc": "When the picture was taken, UTC, as 2020-06-20 21:33:24.",
-    "local_minus_utc_h": "Hours by which time_local is ahead of time_utc; the zone of the page when the file was made.",
+    "local_minus_utc_h": "Hours by which time_local is ahead of time_utc. It changes where clocks do.",
+    "time_zone": "Zone of time_local, as in the IANA database: that of the page when the file was made.",
 }
 INTRODUCTION = """# What the columns mean
 

@@ -1,7 +1,6 @@
 """The table of images as CSV (RFC 4180, UTF-8); the database writes its lines, in a tenth of what Python would take."""
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -15,8 +14,8 @@ from ..errors import InvalidInput
 from ..models import Image
 from .export_columns import COLUMNS, Column
 from .export_query import View, select_images
-from .rollups import DAY_S, HOUR_S
 from .scope import Scope, moment
+from .zones import list_offsets
 
 LINES_PER_PIECE = 1000
 LEVEL, GZIP_WINDOW = 2, 31  # of isal: gzip's header, 15 bits of window
@@ -64,7 +63,7 @@ def _mariadb_time(element: time_in_zone, compiler: Any, **kw: Any) -> str:
 def header() -> list[str]:
     """The first line, as names."""
     names = [column.header for column in COLUMNS]
-    return ["time_utc", names[0], "local_minus_utc_h", *names[1:]]
+    return ["time_utc", names[0], "local_minus_utc_h", "time_zone", *names[1:]]
 
 
 def write_csv(session: Session, scope: Scope, view: View, zone: str) -> Iterator[bytes]:
@@ -76,7 +75,7 @@ def write_csv(session: Session, scope: Scope, view: View, zone: str) -> Iterator
     Raises:
         InvalidInput: nobody knows the zone.
     """
-    columns = [_line(offset_s(scope, zone))]
+    columns = [_line(offset_s(scope, zone), _zone(scope, zone).key)]
     query = select_images(scope, view, columns, {column.joined for column in COLUMNS}).order_by(*view.order)
     wait_for_slow_readers(session)
     yield (",".join(header()) + "\r\n").encode()
@@ -102,41 +101,27 @@ def wait_for_slow_readers(session: Session) -> None:
 
 def offset_s(scope: Scope, zone: str) -> sa.ColumnElement[int]:
     """Seconds from UTC to the scope's zone at the time of an image, as SQL."""
-    if scope.zone != "reader":
-        return sa.literal_column(str(scope.offset_h * HOUR_S if scope.zone == "site" else 0))
-    try:
-        reader = ZoneInfo(zone)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise InvalidInput(f"the zone {zone[:40]!r} is not known here: choose UTC above", field="zone") from None
+    clocks = _zone(scope, zone)
     first_s = min((info.first_s for info in scope.devices), default=scope.start_s)
-    spans = list_offsets(reader, max(scope.start_s, first_s), scope.end_s)
+    spans = list_offsets(clocks, max(scope.start_s, first_s), scope.end_s)
     later = [(Image.datetime >= moment(from_s), sa.literal_column(str(offset))) for from_s, offset in spans[:0:-1]]
     first = sa.literal_column(str(spans[0][1]))
     return sa.case(*later, else_=first) if later else first
 
 
-def list_offsets(zone: ZoneInfo, start_s: int, end_s: int) -> list[tuple[int, int]]:
-    """(from when in UNIX seconds, seconds east of UTC) for each change of a zone's clock in a range."""
-    spans = [(start_s, _east_s(zone, start_s))]
-    for day_s in range(start_s + DAY_S, end_s + DAY_S, DAY_S):
-        if _east_s(zone, day_s) == spans[-1][1]:
-            continue
-        low, high = day_s - DAY_S, day_s
-        while high - low > 1:
-            middle = (low + high) // 2
-            low, high = (middle, high) if _east_s(zone, middle) == spans[-1][1] else (low, middle)
-        spans.append((high, _east_s(zone, high)))
-    return spans
+def _zone(scope: Scope, reader: str) -> ZoneInfo:
+    if scope.zone != "reader":
+        return scope.site.info if scope.zone == "site" else ZoneInfo("UTC")
+    try:
+        return ZoneInfo(reader)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise InvalidInput(f"the zone {reader[:40]!r} is not known here: choose UTC above", field="zone") from None
 
 
-def _east_s(zone: ZoneInfo, at_s: int) -> int:
-    offset = datetime.fromtimestamp(at_s, zone).utcoffset()
-    return int((offset or timedelta()).total_seconds())
-
-
-def _line(offset: sa.ColumnElement[int]) -> sa.ColumnElement[str]:
+def _line(offset: sa.ColumnElement[int], zone: str) -> sa.ColumnElement[str]:
     taken = [time_in_zone(Image.datetime, sa.literal_column("0")), time_in_zone(Image.datetime, offset)]
-    return csv_line(*taken, sa.func.round(offset / sa.literal_column("3600.0"), 2), *map(_cell, COLUMNS[1:]))
+    hours = sa.func.round(offset / sa.literal_column("3600.0"), 2)
+    return csv_line(*taken, hours, sa.literal(zone), *map(_cell, COLUMNS[1:]))
 
 
 def _cell(column: Column) -> sa.ColumnElement:

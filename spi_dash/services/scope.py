@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 from urllib.parse import parse_qs
+from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -16,11 +17,13 @@ from ..errors import InvalidInput
 from ..models import DetectorVersion, ImageBucket
 from .devices import DeviceInfo, list_devices, only
 from .rollups import DAY_S, HOUR_S
+from .zones import SiteZone, day_start_s, find_site_zone
 
 Zone = Literal["site", "utc", "reader"]
 ZONES: tuple[Zone, ...] = ("site", "utc", "reader")
 DEFAULT_DAYS = 28
 SEASON_BREAK_S = 60 * DAY_S  # two months without a picture: another season
+YEARS = range(1970, 2200)
 UNITS_S = {"h": HOUR_S, "d": DAY_S}
 _RELATIVE = re.compile(r"-(\d{1,4})([hd])", re.ASCII)
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
@@ -60,7 +63,7 @@ class Scope:
     detectors: Sequence[Detector]  # newest first
     detector: Detector | None
     zone: Zone
-    offset_h: int  # of the sites from UTC, by their longitude
+    site: SiteZone
     moved: bool  # nothing fell in the last days: these are the newest
 
     @property
@@ -92,8 +95,8 @@ def resolve(session: Session, query: Query, now: datetime) -> Scope:
     """
     infos = list_devices(session)
     chosen = only(infos, query.devices)
-    offset_h = _offset_h(chosen or infos)
-    start_s, end_s, moved = _range(session, query, chosen, offset_h, unix_s(now))
+    site = find_site_zone(chosen or infos, now)
+    start_s, end_s, moved = _range(session, query, chosen, site, unix_s(now))
     detectors = list_detectors(session)
     named = next((each for each in detectors if query.detector in (each.key, each.version)), None)
     return Scope(
@@ -104,7 +107,7 @@ def resolve(session: Session, query: Query, now: datetime) -> Scope:
         detectors=detectors,
         detector=named or (detectors[0] if detectors else None),
         zone=query.zone,
-        offset_h=offset_h,
+        site=site,
         moved=moved,
     )
 
@@ -117,7 +120,7 @@ def list_detectors(session: Session) -> list[Detector]:
 
 
 def _range(
-    session: Session, query: Query, chosen: Sequence[DeviceInfo], offset_h: int, now_s: int
+    session: Session, query: Query, chosen: Sequence[DeviceInfo], site: SiteZone, now_s: int
 ) -> tuple[int, int, bool]:
     relative = _RELATIVE.fullmatch(query.start or f"-{DEFAULT_DAYS}d")
     newest_s = max((info.last_s for info in chosen), default=now_s - 1)
@@ -130,11 +133,9 @@ def _range(
         moved = newest_s < now_s - length_s
         end_s = newest_s + 1 if moved else now_s
         return _hours(end_s - length_s, end_s, moved)
-    shift_s = offset_h * HOUR_S if query.zone == "site" else 0  # days begin at the sites' midnight
-    start_s = _moment_s(query.start, "start") - (shift_s if _DAY.fullmatch(query.start) else 0)
-    end_s = _moment_s(query.end, "end") if query.end else now_s
-    if _DAY.fullmatch(query.end):
-        end_s += DAY_S - shift_s
+    zone = site.info if query.zone == "site" else ZoneInfo("UTC")  # days begin at the sites' midnight
+    start_s = _bound_s(query.start, "start", zone)
+    end_s = _bound_s(query.end, "end", zone) if query.end else now_s
     if end_s <= start_s:
         raise InvalidInput("the range ends before it starts: choose other dates", field="end")
     return start_s, end_s, False
@@ -156,17 +157,17 @@ def _season_start_s(session: Session, chosen: Sequence[DeviceInfo], newest_s: in
     return start_s
 
 
-def _moment_s(text: str, field: str) -> int:
+def _bound_s(text: str, field: str, zone: ZoneInfo) -> int:
+    """A time, or the first moment of a day; as an end, the last one."""
     try:
-        return unix_s(parse_moment(text if len(text) != 17 else text[:16] + ":00Z"))
+        at = parse_moment(text if len(text) != 17 else text[:16] + ":00Z")
     except ValueError:
         raise InvalidInput(f"{text[:40]!r} is not a date: write 2020-06-20", field=field) from None
-
-
-def _offset_h(infos: Sequence[DeviceInfo]) -> int:
-    """Hours east of UTC by the longitude of the first trap that knows its own: solar time, without summer time."""
-    lng = next((info.lng for info in infos if info.lng is not None), 0.0)
-    return round(lng / 15)
+    if at.year not in YEARS:
+        raise InvalidInput(f"choose dates from {YEARS[0]} to {YEARS[-1]}", field=field)
+    if _DAY.fullmatch(text):
+        return day_start_s(at.date() + timedelta(days=field == "end"), zone)
+    return unix_s(at)
 
 
 def _natural(version: str) -> list[tuple[int, int, str]]:
