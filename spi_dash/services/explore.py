@@ -93,7 +93,7 @@ def _single_images(scope: Scope) -> sa.Select:
     )
     in_time = (Image.datetime >= moment(scope.start_s), Image.datetime < moment(scope.end_s))
     numbers = {"taken_s": unix_time(Image.datetime), "temp": _short(plausible("temp")), "hum": _short(plausible("hum")),
-               "lum": _short(Image.lum), "found": UidAnnotation.n_objects}  # fmt: skip
+               "lum": _short(plausible("lum")), "found": UidAnnotation.n_objects}  # fmt: skip
     columns = (column.label(name) for name, column in numbers.items())
     return (
         sa.select(Image.device, *columns).outerjoin(UidAnnotation, by_this).where(Image.device.in_(devices), *in_time)

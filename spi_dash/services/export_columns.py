@@ -6,7 +6,7 @@ from typing import Literal
 import sqlalchemy as sa
 
 from ..models import Device, Image, UidAnnotation, User
-from .rows import plausible
+from .rows import is_swapped, located, plausible
 
 Kind = Literal["text", "number", "flag", "time"]
 Joined = Literal["", "device", "detector", "uploader"]
@@ -27,12 +27,10 @@ class Column:
     digits: int = 0
 
 
-def _located(right: str, swapped: str) -> sa.ColumnElement:
-    """Exchanged back where the two are swapped for certain: see trap_image.corrected."""
-    return sa.cast(sa.case((_SWAPPED, plausible(swapped)), else_=plausible(right)), sa.Double)
+def _degrees(column: Literal["lat", "lng"]) -> sa.ColumnElement:
+    return sa.cast(located(column), sa.Double)
 
 
-_SWAPPED = sa.and_(sa.func.abs(Image.lat) > 90, sa.func.abs(Image.lng) <= 90)
 _NUMBER = {"kind": "number"}
 _TEXT = {"kind": "text"}
 
@@ -67,7 +65,7 @@ COLUMNS: tuple[Column, ...] = (
         digits=1, means="Relative humidity at the trap, percent. Empty: not measured.",
     ),
     Column(
-        key="lum", header="light_log10", title="Light (log10)", **_NUMBER, value=Image.lum, shown=True, digits=2,
+        key="lum", header="light_log10", title="Light (log10)", **_NUMBER, value=plausible("lum"), shown=True, digits=2,
         means="Ambient light: log10(1,000,000 / exposure in microseconds before the flash). No unit; +1 is ten times "
         "brighter.",
     ),
@@ -80,11 +78,11 @@ COLUMNS: tuple[Column, ...] = (
         means="true: somebody pressed the trap's button for this picture; false: its clock did.",
     ),
     Column(
-        key="lat", header="latitude_deg", title="Latitude (\u00b0)", **_NUMBER, value=_located("lat", "lng"), digits=6,
+        key="lat", header="latitude_deg", title="Latitude (\u00b0)", **_NUMBER, value=_degrees("lat"), digits=6,
         shown=True, means="Degrees north (WGS 84), by the trap's GPS.",
     ),
     Column(
-        key="lng", header="longitude_deg", title="Longitude (\u00b0)", **_NUMBER, value=_located("lng", "lat"),
+        key="lng", header="longitude_deg", title="Longitude (\u00b0)", **_NUMBER, value=_degrees("lng"),
         digits=6, shown=True, means="Degrees east (WGS 84), by the trap's GPS.",
     ),
     Column(
@@ -93,7 +91,7 @@ COLUMNS: tuple[Column, ...] = (
     ),
     Column(
         key="swapped", header="gps_corrected", title="GPS corrected", kind="flag",
-        value=sa.case((_SWAPPED, sa.true()), else_=sa.false()),
+        value=sa.case((is_swapped(), sa.true()), else_=sa.false()),
         means="true: the trap had stored latitude and longitude the wrong way round; here they are exchanged back.",
     ),
     Column(

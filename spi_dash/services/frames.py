@@ -17,7 +17,7 @@ from ..storage import Storage
 from ..trap_image import corrected, looks_swapped
 from .images import image_key
 from .rollups import unix_time
-from .rows import SUFFIX, plausible
+from .rows import MEASURED, SUFFIX, plausible
 from .scope import Detector, list_detectors, moment
 
 SIZES = {"mini": "thumbnail-mini", "thumbnail": "thumbnail", "original": "image"}
@@ -156,14 +156,14 @@ def _made_by(annotation: UidAnnotation | None) -> dict[str, Any] | None:
 
 
 def _details(session: Session, image: Image) -> dict[str, Any]:
-    lat, lng = corrected(image.lat, image.lng)
-    sensors = sa.select(plausible("temp"), plausible("hum"), plausible("bat")).where(Image.id == image.id)
-    temp, hum, bat = session.execute(sensors).one()
+    measured = sa.select(*(plausible(name).label(name) for name in MEASURED)).where(Image.id == image.id)
+    values = session.execute(measured).one()
+    lat, lng = corrected(values.lat, values.lng)
     uploader = session.scalar(sa.select(User.username).where(User.id == image.api_user_id))
     return {
         "device": image.device, "id": f"{image.device}.{image.datetime.strftime(LEGACY)}",
         "width": image.width, "height": image.height, "md5": image.md5, "camera": image.device_version,
-        "temp": temp, "hum": hum, "lum": image.lum, "bat": bat, "button": image.but,
-        "lat": lat, "lng": lng, "alt": image.alt, "swapped": looks_swapped(image.lat, image.lng),
+        "temp": values.temp, "hum": values.hum, "lum": values.lum, "bat": values.bat, "button": image.but,
+        "lat": lat, "lng": lng, "alt": values.alt, "swapped": looks_swapped(values.lat, values.lng),
         "uploader": uploader, "uploaded": f"{image.datetime_created:%Y-%m-%dT%H:%M:%SZ}",
     }  # fmt: skip

@@ -14,7 +14,7 @@ from ..models import Image
 from ..storage import Staged, Storage
 from ..trap_image import TrapImage, examine, file_name
 from . import selection
-from .rows import SUFFIX, MakeLink, image_rows
+from .rows import SUFFIX, MakeLink, image_rows, plausible
 
 OLD_DEVICE_VERSION = "1.0.0"  # pictures from before devices wrote their version
 LIMITS = {"alt": 32_767, "bat": 32_767, "lat": 999, "lng": 999}  # what the columns hold
@@ -93,16 +93,14 @@ def delete_images(session: Session, keys: Iterable[ImageKey]) -> tuple[list[dict
         The deleted rows, and the storage keys to delete once the transaction is committed: files that outlive a
         crash in between are found by `spi-dash check`, rows without files would be lost images.
     """
-    images = [
-        image for condition in selection.by_keys(keys) for image in session.scalars(sa.select(Image).where(condition))
-    ]
+    columns = [plausible(column.key).label(column.key) for column in sa.inspect(Image).column_attrs]
+    found = (session.execute(sa.select(*columns).where(condition)) for condition in selection.by_keys(keys))
+    images = [image for rows in found for image in rows]
     for start in range(0, len(images), selection.KEYS_PER_QUERY):
         ids = [image.id for image in images[start : start + selection.KEYS_PER_QUERY]]
         session.execute(sa.delete(Image).where(Image.id.in_(ids)).execution_options(synchronize_session=False))
-    columns = [column.key for column in sa.inspect(Image).column_attrs]
-    rows = [{name: getattr(image, name) for name in columns} for image in images]
     files = [image_key(image.device, image.datetime) + suffix for image in images for suffix in SUFFIX.values()]
-    return rows, files
+    return [dict(image._mapping) for image in images], files
 
 
 def image_key(device: str, taken_at: datetime) -> str:

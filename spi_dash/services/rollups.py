@@ -28,7 +28,7 @@ from ..models import (
     UidAnnotation,
 )
 from ..sql import insert_or_ignore
-from .rows import plausible
+from .rows import located, plausible
 
 HOUR_S, DAY_S = 3600, 86_400
 MARKS_PER_TURN = 20_000  # writers wait for one turn at most
@@ -145,14 +145,14 @@ def _count_hours(session: Session, device: str, start_s: int, end_s: int) -> Non
     inside = (Image.device == device, Image.datetime >= _moment(start_s), Image.datetime < _moment(end_s))
     second = unix_time(Image.datetime)
     hour = (second - second % HOUR_S).label("start_s")
-    temp, hum = plausible("temp"), plausible("hum")
+    temp, hum, lum = plausible("temp"), plausible("hum"), plausible("lum")
     count, total = sa.func.count, sa.func.sum
     columns = {
         "span_s": sa.literal(HOUR_S), "device": Image.device, "start_s": hour, "n_images": count(),
         "first_s": sa.func.min(second), "last_s": sa.func.max(second),
         "n_temp": count(temp), "sum_temp": total(temp), "min_temp": sa.func.min(temp), "max_temp": sa.func.max(temp),
-        "n_hum": count(hum), "sum_hum": total(hum), "n_lum": count(Image.lum), "sum_lum": total(Image.lum),
-        "lat": sa.func.max(plausible("lat")), "lng": sa.func.max(plausible("lng")),
+        "n_hum": count(hum), "sum_hum": total(hum), "n_lum": count(lum), "sum_lum": total(lum),
+        "lat": sa.func.max(located("lat")), "lng": sa.func.max(located("lng")),
     }  # fmt: skip
     _insert(session, ImageBucket, columns, lambda query: query.where(*inside).group_by(Image.device, hour))
     _add_detectors(session, inside)

@@ -5,7 +5,7 @@ Yields are one JSON object each, in a stable order; nothing larger than one batc
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -18,6 +18,8 @@ ROWS_PER_BATCH = 2000
 ORDER = (Image.device, Image.datetime, Image.id)
 SUFFIX = {"image": "", "thumbnail": ".thumbnail", "thumbnail-mini": ".thumbnail-mini"}
 WHATS = ("metadata", *SUFFIX)
+MEASURED = ("lat", "lng", "alt", "temp", "hum", "lum", "bat")
+NOISE = 1e-3  # degrees, % or C: below this a 0 is meant
 
 MakeLink = Callable[[str], str]
 
@@ -50,21 +52,42 @@ def annotation_rows(
 
 
 def plausible(column: str) -> sa.ColumnElement:
-    """A sensor column without the values by which devices say "not measured"; older servers stored those."""
-    temp, hum, lat, lng = Image.temp, Image.hum, Image.lat, Image.lng
-    near_zero = 1e-5
-    no_sensor = sa.and_(sa.func.abs(temp) < near_zero, sa.func.abs(hum) < near_zero)
-    no_fix = sa.and_(sa.func.abs(lat) < near_zero, sa.func.abs(lng) < near_zero)
-    bad = {
-        "temp": sa.or_(temp < -50, temp > 150, no_sensor),
-        "hum": sa.or_(hum < 0, hum > 100, no_sensor),
-        "lat": no_fix,
-        "lng": no_fix,
-        "alt": no_fix,
-        "bat": Image.bat < 0,
-    }
+    """A column of images without the values by which devices say "not measured"; older servers stored those.
+
+    The same rules by which trap_image/exif.py reads a picture.
+    """
     value = getattr(Image, column)
-    return sa.case((bad[column], None), else_=value) if column in bad else value
+    return sa.case((_measured()[column], value)) if column in MEASURED else value
+
+
+def located(column: Literal["lat", "lng"]) -> sa.ColumnElement:
+    """Latitude or longitude for people: exchanged back where they are swapped for certain, see trap_image.corrected."""
+    other = {"lat": "lng", "lng": "lat"}[column]
+    return sa.case((is_swapped(), plausible(other)), else_=plausible(column))
+
+
+def is_swapped() -> sa.ColumnElement[bool]:
+    """Whether latitude and longitude of an image are exchanged; null where it has none."""
+    lat, lng = plausible("lat"), plausible("lng")
+    return sa.and_(sa.func.abs(lat) > 90, sa.func.abs(lng) <= 90)
+
+
+def _measured() -> dict[str, sa.ColumnElement[bool]]:
+    """When a value is one; nulls are not."""
+    size, (temp, hum, lat, lng) = sa.func.abs, (Image.temp, Image.hum, Image.lat, Image.lng)
+    warm, damp = temp.between(-50, 150), hum.between(0, 100)
+    on_earth = sa.and_(size(lat) <= 180, size(lng) <= 180, sa.or_(size(lat) <= 90, size(lng) <= 90))
+    fix = sa.and_(on_earth, sa.or_(size(lat) >= NOISE, size(lng) >= NOISE))
+    return {
+        # A 0 is one only where the other reading vouches for it.
+        "temp": sa.and_(warm, sa.or_(size(temp) >= NOISE, sa.and_(damp, hum >= NOISE))),
+        "hum": sa.and_(damp, sa.or_(hum >= NOISE, sa.and_(warm, size(temp) >= NOISE))),
+        "lum": size(Image.lum).between(0.005, 10),
+        "bat": Image.bat.between(0, 100),
+        "lat": fix,
+        "lng": fix,
+        "alt": sa.and_(fix, Image.alt.between(-1_000, 10_000)),
+    }
 
 
 def _image_json(session: Session, style: Style, with_url: bool) -> sa.ColumnElement[str]:
@@ -82,7 +105,7 @@ def _frozen(table: str, dialect: sa.Dialect, style: Style, with_last: bool) -> s
 
 
 def _image_pairs(style: Style, with_url: bool) -> dict[str, sa.ColumnElement]:
-    names = ("md5", "device_version", "width", "height", "lat", "lng", "alt", "temp", "hum", "lum", "bat", "but")
+    names = ("md5", "device_version", "width", "height", *MEASURED, "but")
     pairs = _audit(Image, style) | {"device": Image.device, "datetime": time_text(Image.datetime, style)}
     pairs |= {name: plausible(name) for name in names}
     return pairs | ({"url": sa.literal_column("''")} if with_url else {})
