@@ -3,7 +3,7 @@
 import contextlib
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from sqlalchemy import event
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import StaticPool
 
+from . import adoption
 from .errors import ConfigError, Unavailable
 
 LOCK_WAIT_S = 120
@@ -61,24 +62,57 @@ def connect(url: str) -> Database:
     return Database(engine)
 
 
-def upgrade(database: Database) -> None:
+def upgrade(
+    database: Database, adopt: bool = True, tell: Callable[[adoption.Step], None] = lambda step: None
+) -> adoption.Plan | None:
     """Bring the tables to this version. Safe to call from several processes at once: one works, the others wait.
 
+    Tables of an existing Sticky Pi server are adopted: what was found and done is returned, and told step by step.
+
     Raises:
-        ConfigError: the tables were made by another program.
+        ConfigError: the tables were made by another program, or are to be adopted and `adopt` is false.
     """
     config = AlembicConfig()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     with _translated(), database.engine.connect() as connection, _migration_lock(connection):
-        _refuse_foreign_tables(connection)
+        plan = adoption.find_plan(connection)
+        if plan is not None and not adopt:
+            raise ConfigError(
+                f"this is the database of another Sticky Pi server ({plan.generation}, {plan.when}): "
+                "see `spi-dash db adopt --dry-run`"
+            )
+        if plan is not None:
+            adoption.take_over(connection, plan, tell)
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        with _collation(connection):
+            command.upgrade(config, "head")
+    return plan
 
 
-def _refuse_foreign_tables(connection: sa.Connection) -> None:
-    tables = set(sa.inspect(connection).get_table_names())
-    if "images" in tables and "alembic_version" not in tables:
-        raise ConfigError("this database belongs to another server: it cannot be adopted yet, and was left as it is")
+def plan_adoption(database: Database) -> adoption.Plan | None:
+    """What upgrade() would do to the tables of another server; None where there is nothing to adopt.
+
+    Raises:
+        ConfigError: they cannot be adopted.
+    """
+    with _translated(), database.engine.connect() as connection, _migration_lock(connection):
+        return adoption.find_plan(connection)
+
+
+@contextlib.contextmanager
+def _collation(connection: sa.Connection) -> Iterator[None]:
+    """New tables in the collation of the pictures': MariaDB's default may have changed since those were made."""
+    wanted = adoption.collation_of(adoption.read_tables(connection))
+
+    def set_collation(table: sa.Table, target: sa.Connection, **_: Any) -> None:
+        if wanted and target is connection:
+            table.dialect_kwargs["mysql_collate"] = wanted
+
+    event.listen(sa.Table, "before_create", set_collation)
+    try:
+        yield
+    finally:
+        event.remove(sa.Table, "before_create", set_collation)
 
 
 def _sqlite_engine(url: sa.URL) -> sa.Engine:
@@ -134,8 +168,13 @@ def _mariadb_engine(url: sa.URL) -> sa.Engine:
 def _migration_lock(connection: sa.Connection) -> Iterator[None]:
     if connection.dialect.name == "sqlite":  # its DDL is transactional: the write lock is all it takes
         connection = connection.execution_options(spi_write=True)
-        with connection.begin():
-            yield
+        raw = connection.connection.driver_connection
+        raw.execute("PRAGMA foreign_keys=OFF").close()  # tables that are made anew keep what refers to them
+        try:
+            with connection.begin():
+                yield
+        finally:
+            raw.execute("PRAGMA foreign_keys=ON").close()
         return
     if connection.scalar(sa.select(sa.func.get_lock("spi_dash_migration", LOCK_WAIT_S))) != 1:
         raise Unavailable("another process has been changing the database's tables for too long")

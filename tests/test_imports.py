@@ -19,7 +19,8 @@ MAY_IMPORT = {  # module or package: the parts of spi_dash it may import, beside
     "trap_image": BASE,
     "figures": BASE,
     "compression": BASE,
-    "db": BASE | {"models"},
+    "adoption": BASE | {"models"},
+    "db": BASE | {"models", "adoption"},
     "migrations": BASE | {"models"},
     "services": BASE | {"models", "sql", "contract", "storage", "trap_image"},
     "context": BASE | {"config", "storage", "services"},
@@ -31,7 +32,7 @@ MAY_IMPORT = {  # module or package: the parts of spi_dash it may import, beside
     "demo": BASE | {"client", "trap_image"},
     "detector": BASE | {"client", "contract", "trap_image", "config"},
     "app": BASE | {"compression", "config", "db", "storage", "context", "api", "gate", "pages", "services"},
-    "cli": BASE | {"app", "client", "config", "db", "demo", "detector", "push", "services", "storage"},
+    "cli": BASE | {"adoption", "app", "client", "config", "db", "demo", "detector", "push", "services", "storage"},
     "__main__": {"cli"},
 }
 
@@ -39,7 +40,7 @@ OWNERS = {  # library: the only parts of spi_dash that may import it
     "flask": {"app", "context", "api", "gate", "compression", "pages"},
     "dash": {"app", "pages"},
     "plotly": {"figures"},
-    "sqlalchemy": {"models", "db", "sql", "services", "migrations"},
+    "sqlalchemy": {"adoption", "models", "db", "sql", "services", "migrations"},
     "alembic": {"db", "migrations"},
     "pandas": {"services", "figures", "client"},
     "botocore": {"storage"},

@@ -80,7 +80,7 @@ def open_database(config: "Config") -> "Database":
     if config.database_url.startswith("sqlite") and not (config.data_dir / "spi.db").exists():
         raise ConfigError(f"there is no database in {config.data_dir}: start the server there first, or give --data")
     database = connect(config.database_url)
-    upgrade(database)
+    upgrade(database, adopt=False)
     return database
 
 

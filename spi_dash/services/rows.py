@@ -3,6 +3,7 @@
 Yields are one JSON object each, in a stable order; nothing larger than one batch is in memory.
 """
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import Any, Literal
@@ -19,6 +20,7 @@ ORDER = (Image.device, Image.datetime, Image.id)
 SUFFIX = {"image": "", "thumbnail": ".thumbnail", "thumbnail-mini": ".thumbnail-mini"}
 WHATS = ("metadata", *SUFFIX)
 MEASURED = ("lat", "lng", "alt", "temp", "hum", "lum", "bat")
+KEPT = re.compile(r"no_flash_[a-z_]+|api_user")
 NOISE = 1e-3  # degrees, % or C: below this a 0 is meant
 
 MakeLink = Callable[[str], str]
@@ -91,16 +93,28 @@ def _measured() -> dict[str, sa.ColumnElement[bool]]:
 
 
 def _image_json(session: Session, style: Style, with_url: bool) -> sa.ColumnElement[str]:
-    return _frozen("images", session.get_bind().dialect, style, with_url)
+    return _frozen("images", session.get_bind().dialect, style, with_url, _kept_columns(session))
 
 
 def _annotation_json(session: Session, style: Style, with_json: bool) -> sa.ColumnElement[str]:
     return _frozen("annotations", session.get_bind().dialect, style, with_json)
 
 
+def _kept_columns(session: Session) -> tuple[str, ...]:
+    """Columns that adopted databases have beside ours, and clients of 2021 need. Looked up once per connection."""
+    connection = session.connection()
+    if "kept_columns" not in connection.info:
+        names = sorted(column["name"] for column in sa.inspect(connection).get_columns("images"))
+        connection.info["kept_columns"] = tuple(name for name in names if KEPT.fullmatch(name))
+    return connection.info["kept_columns"]
+
+
 @lru_cache
-def _frozen(table: str, dialect: sa.Dialect, style: Style, with_last: bool) -> sa.ColumnElement[str]:
+def _frozen(
+    table: str, dialect: sa.Dialect, style: Style, with_last: bool, kept: tuple[str, ...] = ()
+) -> sa.ColumnElement[str]:
     pairs = _image_pairs(style, with_last) if table == "images" else _annotation_pairs(style, with_last)
+    pairs |= {name: sa.literal_column(f"images.{name}") for name in kept}
     return sa.literal_column(as_text(_json(pairs), dialect), sa.String())
 
 

@@ -70,7 +70,7 @@ def _create_database(server: subprocess.Popen[bytes], path: str) -> None:
     with contextlib.closing(connection), connection.cursor() as cursor:
         cursor.execute("CREATE DATABASE spi")
         cursor.execute("CREATE USER spi@'127.0.0.1' IDENTIFIED BY 'spi'")
-        cursor.execute("GRANT ALL ON *.* TO spi@'127.0.0.1'")
+        cursor.execute("GRANT ALL ON *.* TO spi@'127.0.0.1' WITH GRANT OPTION")
 
 
 def _listens(path: str) -> bool:
