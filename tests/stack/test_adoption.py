@@ -1,5 +1,6 @@
 """Databases of existing servers, of every generation, are taken over in place: nothing that was there is lost."""
 
+import csv
 import os
 import re
 import subprocess
@@ -9,7 +10,7 @@ from dataclasses import replace
 import dash
 import pytest
 import sqlalchemy as sa
-from conftest import NOON, multipart
+from conftest import NO_PICTURES, NOON, REAL_PICTURES, multipart
 from old_databases import GENERATIONS, JSON, NO_FLASH, PASSWORD, definitions, fill
 from passlib.hash import sha512_crypt
 
@@ -17,10 +18,12 @@ from spi_dash import db
 from spi_dash.app import create_app
 from spi_dash.demo.pictures import tiny_picture
 from spi_dash.errors import ConfigError
+from spi_dash.services import devices
 from spi_dash.storage import MemoryStorage
 
 SHA512 = sha512_crypt.using(rounds=5000).hash(PASSWORD)
 MAY_GO = {"uid_intents"}  # claims, which last for hours
+REAL_TABLE = REAL_PICTURES.parent / "tables" / "images.csv"
 KILLED_AT = """
 import os, signal, sys
 from sqlalchemy.engine import default
@@ -258,3 +261,25 @@ def test_without_the_privilege_it_says_what_to_run(make_old):
     with pytest.raises(ConfigError, match=rf"GRANT .*TRIGGER.* ON `{parsed.database}`.* TO 'lab'@'127.0.0.1'"):
         upgrade(parsed.set(username="lab", password="lab").render_as_string(hide_password=False))
     assert contents(url) == before
+
+
+@pytest.mark.skipif(not REAL_TABLE.exists(), reason=f"the rows of a season are not there: {NO_PICTURES}")
+def test_a_real_season(config):
+    """19,631 rows of 2020, as a server of May 2021 kept them."""
+    url = f"sqlite:///{config.data_dir / 'real.db'}"
+    _run(url, *definitions("G2", False))
+    with REAL_TABLE.open() as file:
+        rows = [{name: value or None for name, value in row.items()} for row in csv.DictReader(file)]
+    names = [name for name in rows[0] if name not in ("", "id", "url")]
+    values = [{n: row[n] or (0 if n.startswith("no_flash") else None) for n in names} for row in rows]
+    engine = sa.create_engine(url)
+    with engine.begin() as connection:
+        bound = ", ".join(f":{name}" for name in names)
+        connection.execute(sa.text(f"INSERT INTO images ({', '.join(names)}) VALUES ({bound})"), values)
+    engine.dispose()
+    dash.page_registry.clear()
+    server = create_app(replace(config, database_url=url), storage=MemoryStorage())
+    with server.extensions["spi_dash"].read() as session:
+        traps = devices.list_devices(session)
+    assert (len(traps), sum(trap.n_images for trap in traps)) == (10, 19_631)
+    assert all(49 < trap.lat < 50 and -122 < trap.lng < -121 for trap in traps)
