@@ -34,6 +34,7 @@ class Config:
     data_dir: Path
     database_url: str = field(repr=False)
     s3: S3Config | None = None
+    backup_s3: S3Config | None = None  # where backups go that are named s3://...; None: the server's own
     production: bool = False
     secret_key: str = field(repr=False)
     admin_name: str = "admin"
@@ -66,6 +67,7 @@ class Config:
             data_dir=data_dir,
             database_url=_database_url(values, data_dir),
             s3=_s3(values),
+            backup_s3=_backup_s3(values),
             production=production,
             secret_key=_secret(values, "SECRET_API_KEY", MIN_KEY_CHARS if production else 1),
             admin_name=values.get("API_ADMIN_NAME") or "admin",
@@ -128,6 +130,18 @@ def _s3(values: Mapping[str, str]) -> S3Config | None:
         bucket=_required(values, "S3_BUCKET_NAME"),
         region=values.get("SPI_S3_REGION") or "us-east-1",
         public_host=values.get("SPI_S3_PUBLIC_HOST") or None,
+    )
+
+
+def _backup_s3(values: Mapping[str, str]) -> S3Config | None:
+    if not values.get("BACKUP_S3_HOST"):
+        return None
+    return S3Config(
+        host=values["BACKUP_S3_HOST"],
+        access_key=_required(values, "BACKUP_S3_ACCESS_KEY"),
+        private_key=_required(values, "BACKUP_S3_PRIVATE_KEY"),
+        bucket="",  # it is named by the command
+        region=values.get("BACKUP_S3_REGION") or "us-east-1",
     )
 
 

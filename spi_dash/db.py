@@ -11,6 +11,8 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config as AlembicConfig
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import event
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import StaticPool
@@ -19,7 +21,13 @@ from . import adoption
 from .errors import ConfigError, Unavailable
 
 LOCK_WAIT_S = 120
+ALTERED = (1054, 1146, 1412)  # of MariaDB: a column or table is not what it was when the snapshot began
+UNFINISHED = "spi_restore_unfinished"  # a table that is there while a restore is under way
 SWITCH_WAIT_S = 30
+
+
+class TablesAltered(Unavailable):
+    """Somebody changed the columns of a table while a snapshot was being read; another one may succeed."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +48,33 @@ class Database:
     def read(self) -> Iterator[Session]:
         with _translated(), Session(self.engine, expire_on_commit=False) as session, session.begin():
             yield session
+
+    @property
+    def kind(self) -> str:
+        """ "sqlite" or "mariadb"."""
+        return "sqlite" if self.engine.dialect.name == "sqlite" else "mariadb"
+
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[sa.Connection]:
+        """One state of the whole database, however long it takes to read; writers do not wait for it."""
+        with _translated(), _stable(), self.engine.connect() as connection:
+            if self.kind == "sqlite":
+                connection.exec_driver_sql("SELECT 1 FROM sqlite_master").close()  # a transaction begins when it reads
+            else:
+                connection = connection.execution_options(isolation_level="REPEATABLE READ")
+                connection.exec_driver_sql("SET SESSION net_write_timeout = 3600")  # who copies may be slower
+                connection.exec_driver_sql("START TRANSACTION WITH CONSISTENT SNAPSHOT")
+            yield connection
+
+    @contextlib.contextmanager
+    def lenient(self, connection: sa.Connection) -> Iterator[None]:
+        """In a snapshot: what is read inside may be altered again afterwards, MariaDB lets nobody before."""
+        if self.kind == "sqlite":
+            yield
+            return
+        connection.exec_driver_sql("SAVEPOINT lenient")
+        yield
+        connection.exec_driver_sql("ROLLBACK TO SAVEPOINT lenient")
 
     def check(self) -> None:
         """Raises Unavailable when the database does not answer."""
@@ -72,9 +107,10 @@ def upgrade(
     Raises:
         ConfigError: the tables were made by another program, or are to be adopted and `adopt` is false.
     """
-    config = AlembicConfig()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config = _alembic_config()
     with _translated(), database.engine.connect() as connection, _migration_lock(connection):
+        _refuse_unfinished_tables(connection)
+        _refuse_newer_tables(connection)
         plan = adoption.find_plan(connection)
         if plan is not None and not adopt:
             raise ConfigError(
@@ -113,6 +149,31 @@ def _collation(connection: sa.Connection) -> Iterator[None]:
         yield
     finally:
         event.remove(sa.Table, "before_create", set_collation)
+
+
+def is_known(revision: str) -> bool:
+    """Whether this version of the program knows tables of this revision."""
+    return revision in {script.revision for script in ScriptDirectory.from_config(_alembic_config()).walk_revisions()}
+
+
+def _alembic_config() -> AlembicConfig:
+    config = AlembicConfig()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    return config
+
+
+def _refuse_newer_tables(connection: sa.Connection) -> None:
+    revision = MigrationContext.configure(connection).get_current_revision()
+    if revision is not None and not is_known(revision):
+        raise ConfigError(
+            f"a newer version of Spi Dash has changed this database (revision {revision}): update the program, "
+            "or restore a backup of the time before"
+        )
+
+
+def _refuse_unfinished_tables(connection: sa.Connection) -> None:
+    if UNFINISHED in sa.inspect(connection).get_table_names():
+        raise ConfigError("a restore of this database did not finish: run spi-dash restore --replace again")
 
 
 def _sqlite_engine(url: sa.URL) -> sa.Engine:
@@ -184,6 +245,16 @@ def _migration_lock(connection: sa.Connection) -> Iterator[None]:
     finally:
         connection.rollback()
         connection.execute(sa.select(sa.func.release_lock("spi_dash_migration")))
+
+
+@contextlib.contextmanager
+def _stable() -> Iterator[None]:
+    try:
+        yield
+    except sa.exc.DBAPIError as error:
+        if error.orig is not None and error.orig.args[:1] and error.orig.args[0] in ALTERED:
+            raise TablesAltered("a table was altered while it was being read: try again") from error
+        raise
 
 
 @contextlib.contextmanager

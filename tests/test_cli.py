@@ -27,6 +27,8 @@ COMMANDS = [
     ["demo"],
     ["push"],
     ["check"],
+    ["backup"],
+    ["restore"],
     ["db"],
     ["db", "upgrade"],
     ["users"],

@@ -23,6 +23,7 @@ MAY_IMPORT = {  # module or package: the parts of spi_dash it may import, beside
     "db": BASE | {"models", "adoption"},
     "migrations": BASE | {"models"},
     "services": BASE | {"models", "sql", "contract", "storage", "trap_image"},
+    "backup": BASE | {"config", "db", "storage"},
     "context": BASE | {"config", "storage", "services"},
     "api": BASE | {"services", "contract", "context", "trap_image", "storage"},
     "gate": BASE | {"services", "context"},
@@ -32,7 +33,8 @@ MAY_IMPORT = {  # module or package: the parts of spi_dash it may import, beside
     "demo": BASE | {"client", "trap_image"},
     "detector": BASE | {"client", "contract", "trap_image", "config"},
     "app": BASE | {"compression", "config", "db", "storage", "context", "api", "gate", "pages", "services"},
-    "cli": BASE | {"adoption", "app", "client", "config", "db", "demo", "detector", "push", "services", "storage"},
+    "cli": BASE
+    | {"adoption", "app", "backup", "client", "config", "db", "demo", "detector", "push", "services", "storage"},
     "__main__": {"cli"},
 }
 
@@ -40,7 +42,7 @@ OWNERS = {  # library: the only parts of spi_dash that may import it
     "flask": {"app", "context", "api", "gate", "compression", "pages"},
     "dash": {"app", "pages"},
     "plotly": {"figures"},
-    "sqlalchemy": {"adoption", "models", "db", "sql", "services", "migrations"},
+    "sqlalchemy": {"adoption", "backup", "db", "migrations", "models", "services", "sql"},
     "alembic": {"db", "migrations"},
     "pandas": {"services", "figures", "client"},
     "botocore": {"storage"},

@@ -2,6 +2,7 @@
 
 import click
 
+from .backup import backup, restore
 from .check import check
 from .db import db
 from .demo import demo
@@ -25,5 +26,5 @@ def main() -> None:
     """
 
 
-for command in (serve, demo, push, users, db, check, detector):
+for command in (serve, demo, push, users, db, check, backup, restore, detector):
     main.add_command(command)
