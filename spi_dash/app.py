@@ -1,6 +1,5 @@
 """The composition root: everything is built and wired here, in the order it is read."""
 
-import secrets
 from io import BytesIO
 from tempfile import TemporaryFile
 from typing import IO
@@ -19,6 +18,7 @@ from .config import Config
 from .context import Spi
 from .errors import NotFound
 from .gate import register_gate
+from .observe import register_observation
 from .pages import register_pages
 from .pages.failures import report_failure
 from .services import rollups, users
@@ -58,7 +58,7 @@ def create_app(config: Config, storage: Storage | None = None) -> flask.Flask:
         storage=make_storage(config) if storage is None else storage,
         passwords=PasswordCache(),
     )
-    server.before_request(_name_request)
+    register_observation(server)
     register_compression(server)
     register_gate(server)
     register_api(server)
@@ -80,11 +80,6 @@ def make_dash(server: flask.Flask) -> dash.Dash:
         suppress_callback_exceptions=False,
         on_error=report_failure,
     )
-
-
-def _name_request() -> Response | None:
-    flask.g.request_id = secrets.token_hex(6)
-    return None
 
 
 def _no_such_script(_error: Exception) -> Response:

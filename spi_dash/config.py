@@ -50,6 +50,7 @@ class Config:
     max_image_mb: int = 32
     max_bundle_file_mb: int = 1024
     debug: bool = False
+    log_json: bool = False
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, env_files: Iterable[Path] = ()) -> "Config":
@@ -79,6 +80,7 @@ class Config:
             trusted_proxy=values.get("SPI_TRUSTED_PROXY") or None,
             host=values.get("SPI_HOST") or "127.0.0.1",
             debug=_boolean(values, "DEBUG"),
+            log_json=_log_json(values, production),
         )
         names = {"port": "SPI_PORT", "threads": "SPI_THREADS", "max_image_mb": "SPI_MAX_IMAGE_MB"}
         names["max_bundle_file_mb"] = "SPI_MAX_BUNDLE_FILE_MB"
@@ -131,6 +133,13 @@ def _s3(values: Mapping[str, str]) -> S3Config | None:
         region=values.get("SPI_S3_REGION") or "us-east-1",
         public_host=values.get("SPI_S3_PUBLIC_HOST") or None,
     )
+
+
+def _log_json(values: Mapping[str, str], production: bool) -> bool:
+    chosen = values.get("LOG_FORMAT") or ("json" if production else "text")
+    if chosen not in ("json", "text"):
+        raise ConfigError(f"LOG_FORMAT={chosen!r} is neither json nor text")
+    return chosen == "json"
 
 
 def _backup_s3(values: Mapping[str, str]) -> S3Config | None:

@@ -19,7 +19,9 @@ from .errors import Forbidden, SpiError, Unauthorized
 from .services import sign_ins
 from .services.credentials import check_password
 
-OPEN_BLUEPRINTS = frozenset({"api", "files", "gate"})  # these ask for credentials, or check links, by themselves
+OPEN_BLUEPRINTS = frozenset(
+    {"api", "files", "gate", "operations"}
+)  # these ask for credentials, or check links, by themselves
 OPEN_ENDPOINTS = frozenset({"unknown"})  # answers 404 to calls of endpoints that do not exist
 OPEN_RULES = ("/_dash-component-suites/", "/assets/")  # public code, styles and icons
 SAFE_METHODS = ("GET", "HEAD")

@@ -6,6 +6,7 @@ from conftest import READER, assert_error
 OPEN = {
     "/healthz": "for monitors",
     "/readyz": "for monitors",
+    "/metrics": "for monitors of the own network",
     "/openapi.json": "what the calls are, not what they say",
     "/api-docs": "likewise",
     "/sign-in": "the way in",

@@ -27,19 +27,21 @@ MAY_IMPORT = {  # module or package: the parts of spi_dash it may import, beside
     "context": BASE | {"config", "storage", "services"},
     "api": BASE | {"services", "contract", "context", "trap_image", "storage"},
     "gate": BASE | {"services", "context"},
+    "observe": BASE | {"services", "context"},
     "pages": BASE | {"services", "figures", "context"},
     "client": BASE | {"contract", "trap_image"},
     "push": BASE | {"client", "trap_image"},
     "demo": BASE | {"client", "trap_image"},
     "detector": BASE | {"client", "contract", "trap_image", "config"},
-    "app": BASE | {"compression", "config", "db", "storage", "context", "api", "gate", "pages", "services"},
+    "app": BASE | {"api", "compression", "config", "context", "db", "gate", "observe", "pages", "services", "storage"},
     "cli": BASE
     | {"adoption", "app", "backup", "client", "config", "db", "demo", "detector", "push", "services", "storage"},
     "__main__": {"cli"},
 }
 
 OWNERS = {  # library: the only parts of spi_dash that may import it
-    "flask": {"app", "context", "api", "gate", "compression", "pages"},
+    "flask": {"app", "context", "api", "gate", "compression", "observe", "pages"},
+    "prometheus_client": {"observe"},
     "dash": {"app", "pages"},
     "plotly": {"figures"},
     "sqlalchemy": {"adoption", "backup", "db", "migrations", "models", "services", "sql"},

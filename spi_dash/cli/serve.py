@@ -1,5 +1,8 @@
 """spi-dash serve"""
 
+import json
+import logging
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,7 +44,7 @@ def serve_app(config: "Config", detector: bool) -> None:
     from . import web
     from .sidecar import start_detector
 
-    set_up_logging()
+    set_up_logging(config.log_json)
     web.save_memory()
     listener = web.bind(config.host, config.port)
     first_start = is_first_start(config)
@@ -58,11 +61,25 @@ def serve_app(config: "Config", detector: bool) -> None:
     click.echo("Spi Dash has stopped.")
 
 
-def set_up_logging() -> None:
-    """Log lines on stderr."""
-    import logging
+class JsonLines(logging.Formatter):
+    """One JSON object per line, times in UTC."""
 
+    def format(self, record: logging.LogRecord) -> str:
+        """The record's own fields, or its message, and the trace of an error."""
+        at = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z"
+        found = {"time": at, "level": record.levelname, "logger": record.name}
+        found |= getattr(record, "fields", None) or {"message": record.getMessage()}
+        if record.exc_info:
+            found["trace"] = self.formatException(record.exc_info)
+        return json.dumps(found, default=str)
+
+
+def set_up_logging(as_json: bool = False) -> None:
+    """Log lines on stderr."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    if as_json:
+        for handler in logging.getLogger().handlers:
+            handler.setFormatter(JsonLines())
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a line for every request that waits
     logging.getLogger("alembic").setLevel(logging.WARNING)
 

@@ -1,0 +1,50 @@
+"""What monitors see, and what they never see."""
+
+import json
+import logging
+
+from conftest import ADMIN, assert_error
+
+from spi_dash.cli.serve import JsonLines
+
+
+def test_metrics_are_for_the_own_network(client, make_image):
+    make_image()
+    client.post("/get_users", auth=("admin", "wrong password"))
+    text = client.get("/metrics").text
+    assert 'spi_requests_total{method="POST",route="/_put_new_images",status="200"} 1.0' in text
+    assert "spi_uploads_total 1.0" in text
+    assert "spi_sign_in_failures_total 1.0" in text
+    assert "spi_database_up 1.0" in text
+    assert "process_resident_memory_bytes" in text
+    assert_error(client.get("/metrics", environ_base={"REMOTE_ADDR": "8.8.8.8"}), 403, "forbidden")
+
+
+def test_requests_have_names(client):
+    assert client.get("/healthz", headers={"X-Request-Id": "monitor-1234"}).headers["X-Request-Id"] == "monitor-1234"
+    for bad in ("short", "x" * 65, "a b c d e f g h"):
+        assert client.get("/healthz", headers={"X-Request-Id": bad}).headers["X-Request-Id"] != bad
+
+
+def test_one_line_per_request_without_secrets(client, caplog):
+    caplog.set_level(logging.INFO)
+    token = client.post("/get_token", auth=ADMIN).json["token"]
+    client.post("/get_users", auth=(token, ""))
+    client.get("/files/raw_images/a.jpg?e=1&s=secret-signature")
+    lines = [JsonLines().format(record) for record in caplog.records if record.name == "spi_dash.access"]
+    found = [json.loads(line) for line in lines]
+    assert [each["route"] for each in found] == ["/get_token", "/get_users", "/files/<path:key>"]
+    assert [each["user"] for each in found] == ["admin", "admin", "-"]
+    for secret in (ADMIN[1], token, "secret-signature", "Authorization"):
+        assert secret not in "".join(lines) + caplog.text
+
+
+def test_errors_as_json_carry_their_trace():
+    try:
+        raise ZeroDivisionError
+    except ZeroDivisionError as error:
+        record = logging.LogRecord(
+            "x", logging.ERROR, "", 0, "it failed", (), (type(error), error, error.__traceback__)
+        )
+    found = json.loads(JsonLines().format(record))
+    assert (found["message"], "ZeroDivisionError" in found["trace"]) == ("it failed", True)
