@@ -21,6 +21,7 @@ from .gate import register_gate
 from .observe import register_observation
 from .pages import register_pages
 from .pages.failures import report_failure
+from .probes import Probe
 from .services import rollups, users
 from .services.passwords import PasswordCache
 from .storage import Storage, make_storage
@@ -50,13 +51,14 @@ def create_app(config: Config, storage: Storage | None = None) -> flask.Flask:
     accounts = [(config.admin_name, config.admin_password), (config.uid_user, config.uid_password)]
     with database.begin() as session:
         users.ensure_start_users(session, accounts, utcnow())
+    files = make_storage(config) if storage is None else storage
     server.extensions["spi_dash"] = Spi(
         config=config,
         begin=database.begin,
         read=database.read,
-        check_database=database.check,
-        storage=make_storage(config) if storage is None else storage,
+        storage=files,
         passwords=PasswordCache(),
+        probes={"database": Probe(database.check), "storage": Probe(lambda: files.check())},
     )
     register_observation(server)
     register_compression(server)

@@ -1,6 +1,6 @@
 """What an edge (endpoint, callback, command) may reach. Built by app.create_app, found with current()."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +8,7 @@ from typing import Any
 from flask import current_app
 
 from .config import Config
+from .probes import Probe
 from .services.passwords import PasswordCache
 from .storage import Storage
 
@@ -20,9 +21,9 @@ class Spi:
     config: Config
     begin: OpenSession  # `with spi.begin() as session:` is one writing transaction
     read: OpenSession  # `with spi.read() as session:` sees one state of the data
-    check_database: Callable[[], None]
     storage: Storage
     passwords: PasswordCache  # of the sign-ins of this process
+    probes: Mapping[str, Probe]  # what must answer before this server can work
 
 
 def current() -> Spi:

@@ -21,6 +21,7 @@ from . import adoption
 from .errors import ConfigError, Unavailable
 
 LOCK_WAIT_S = 120
+READ_S, PATIENT_S = 60, 3600  # for a database that hangs: of requests, and of changes to large tables
 ALTERED = (1054, 1146, 1412)  # of MariaDB: a column or table is not what it was when the snapshot began
 UNFINISHED = "spi_restore_unfinished"  # a table that is there while a restore is under way
 SWITCH_WAIT_S = 30
@@ -108,7 +109,7 @@ def upgrade(
         ConfigError: the tables were made by another program, or are to be adopted and `adopt` is false.
     """
     config = _alembic_config()
-    with _translated(), database.engine.connect() as connection, _migration_lock(connection):
+    with _translated(), _patient(database) as connection, _migration_lock(connection):
         _refuse_unfinished_tables(connection)
         _refuse_newer_tables(connection)
         plan = adoption.find_plan(connection)
@@ -149,6 +150,21 @@ def _collation(connection: sa.Connection) -> Iterator[None]:
         yield
     finally:
         event.remove(sa.Table, "before_create", set_collation)
+
+
+@contextlib.contextmanager
+def _patient(database: Database) -> Iterator[sa.Connection]:
+    """A connection that waits for long changes of tables, and for others that make them."""
+    if database.kind == "sqlite":
+        with database.engine.connect() as connection:
+            yield connection
+        return
+    engine = _mariadb_engine(database.engine.url, PATIENT_S)
+    try:
+        with engine.connect() as connection:
+            yield connection
+    finally:
+        engine.dispose()
 
 
 def is_known(revision: str) -> bool:
@@ -210,7 +226,7 @@ def _switch_to_wal(connection: sqlite3.Connection) -> None:
             time.sleep(0.02)
 
 
-def _mariadb_engine(url: sa.URL) -> sa.Engine:
+def _mariadb_engine(url: sa.URL, read_s: int = READ_S) -> sa.Engine:
     # Since 11.6.2 MariaDB answers UPDATE of a row changed since this transaction's first SELECT with error 1020
     # under its default REPEATABLE READ.
     return sa.create_engine(
@@ -221,7 +237,7 @@ def _mariadb_engine(url: sa.URL) -> sa.Engine:
         pool_size=16,
         max_overflow=16,
         pool_timeout=20,
-        connect_args={"connect_timeout": 5, "read_timeout": 300, "write_timeout": 300},
+        connect_args={"connect_timeout": 5, "read_timeout": read_s, "write_timeout": read_s},
     )
 
 

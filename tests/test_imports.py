@@ -24,7 +24,8 @@ MAY_IMPORT = {  # module or package: the parts of spi_dash it may import, beside
     "migrations": BASE | {"models"},
     "services": BASE | {"models", "sql", "contract", "storage", "trap_image"},
     "backup": BASE | {"config", "db", "storage"},
-    "context": BASE | {"config", "storage", "services"},
+    "probes": BASE,
+    "context": BASE | {"config", "storage", "services", "probes"},
     "api": BASE | {"services", "contract", "context", "trap_image", "storage"},
     "gate": BASE | {"services", "context"},
     "observe": BASE | {"services", "context"},
@@ -33,7 +34,8 @@ MAY_IMPORT = {  # module or package: the parts of spi_dash it may import, beside
     "push": BASE | {"client", "trap_image"},
     "demo": BASE | {"client", "trap_image"},
     "detector": BASE | {"client", "contract", "trap_image", "config"},
-    "app": BASE | {"api", "compression", "config", "context", "db", "gate", "observe", "pages", "services", "storage"},
+    "app": BASE
+    | {"api", "compression", "config", "context", "db", "gate", "observe", "pages", "probes", "services", "storage"},
     "cli": BASE
     | {"adoption", "app", "backup", "client", "config", "db", "demo", "detector", "push", "services", "storage"},
     "__main__": {"cli"},

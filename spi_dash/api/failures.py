@@ -6,7 +6,7 @@ from typing import Any
 import flask
 from werkzeug.exceptions import HTTPException
 
-from ..errors import NotFound, SpiError
+from ..errors import NotFound, SpiError, Unavailable
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +34,9 @@ def register_failures(server: flask.Flask) -> None:
 
     @server.errorhandler(SpiError)
     def spi_error(error: SpiError) -> flask.Response:
-        if error.status >= 500:
+        if isinstance(error, Unavailable):  # of an outage one line each is enough
+            logger.warning("request %s: %s", flask.g.get("request_id", ""), error)
+        elif error.status >= 500:
             logger.error("%s %s: %s", flask.request.method, flask.request.path, error, exc_info=error)
         return error_response(error)
 

@@ -5,6 +5,7 @@ from typing import Any
 import flask
 
 from ..context import current
+from ..errors import Unavailable
 
 
 def add_routes(api: flask.Blueprint) -> None:
@@ -19,7 +20,8 @@ def alive() -> dict[str, Any]:
 
 def ready() -> dict[str, Any]:
     """Database and storage answer, too; 503 where one does not."""
-    spi = current()
-    spi.check_database()
-    spi.storage.check()
+    found = {name: probe.failure() for name, probe in current().probes.items()}
+    failed = {name: reason for name, reason in found.items() if reason}
+    if failed:
+        raise Unavailable(f"this server is not ready: {' and '.join(failed)}", **failed)
     return {"status": "ok"}

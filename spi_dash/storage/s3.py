@@ -22,7 +22,7 @@ from .protocol import FileInfo, Signer, Staged, Storage
 PART_BYTES = 15 << 20  # the existing clients compute ETags of 15 MiB parts
 PIECE_BYTES = 1 << 20  # read at once
 DELETE_BATCH = 1000  # the most that one DeleteObjects takes
-CONNECT_TIMEOUT_S, READ_TIMEOUT_S, ATTEMPTS, CONNECTIONS = 5, 60, 3, 32
+CONNECT_TIMEOUT_S, READ_TIMEOUT_S, ATTEMPTS, CONNECTIONS = 5, 20, 2, 32
 CHECK_TIMEOUT_S = 5  # and one attempt: a readiness probe must not hang for as long as a large upload may
 CACHE_CONTROL = "private, max-age=86400"  # of pictures, which never change under their key; links change every 23 hours
 
