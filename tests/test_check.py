@@ -12,7 +12,8 @@ from spi_dash.errors import Unavailable
 from spi_dash.models import Image
 from spi_dash.services import check as check_module
 from spi_dash.services import images
-from spi_dash.services.check import Options, Report, check
+from spi_dash.services.check import check
+from spi_dash.services.check_report import Options, Report
 from spi_dash.storage import DiskStorage, MemoryStorage, S3Storage
 
 NOW = datetime(2026, 7, 1, 12)

@@ -19,7 +19,8 @@ from spi_dash.client import SpiClient
 from spi_dash.clock import utcnow
 from spi_dash.db import connect
 from spi_dash.errors import SpiError
-from spi_dash.services.check import Options, Report, check
+from spi_dash.services.check import check
+from spi_dash.services.check_report import Options, Report
 from spi_dash.storage import DiskStorage
 
 # Imports the server once, and forks a `spi-dash serve` for each line on stdin: the number of the step at which it dies.

@@ -2,7 +2,7 @@
 
 import flask
 
-from . import annotations, bundles, detection, documentation, files, health, images, users
+from . import annotations, bundles, detection, documentation, files, health, images, tuboids, users
 from .endpoint import Endpoint, add_endpoint
 from .failures import register_failures
 
@@ -11,6 +11,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *images.ENDPOINTS,
     *annotations.ENDPOINTS,
     *detection.ENDPOINTS,
+    *tuboids.ENDPOINTS,
     *bundles.ENDPOINTS,
 )
 

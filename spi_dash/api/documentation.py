@@ -7,7 +7,7 @@ import flask
 from pydantic.json_schema import models_json_schema
 
 from .. import __version__
-from ..contract import BUNDLE_NAME
+from ..contract import BUNDLE_NAME, TuboidSeriesInfo
 from .endpoint import Endpoint
 from .schemas import COMPONENTS, TEXT, Schema
 
@@ -45,7 +45,7 @@ def add_routes(api: flask.Blueprint, endpoints: Sequence[Endpoint]) -> None:
 
 def make_document(endpoints: Sequence[Endpoint]) -> Schema:
     """OpenAPI 3.1 of these endpoints."""
-    kinds = list({endpoint.info for endpoint in endpoints if endpoint.info is not None})
+    kinds = list({TuboidSeriesInfo, *(endpoint.info for endpoint in endpoints if endpoint.info is not None)})
     _, definitions = models_json_schema([(kind, "validation") for kind in kinds], ref_template=REF)
     return {
         "openapi": "3.1.0",
@@ -90,7 +90,7 @@ def _request_body(endpoint: Endpoint) -> Schema | None:
     if endpoint.body == "none":
         return None
     if endpoint.body == "files":
-        return {"required": True, "content": {"multipart/form-data": {"schema": UPLOAD_BODY}}}
+        return {"required": True, "content": {"multipart/form-data": {"schema": endpoint.form or UPLOAD_BODY}}}
     schema: Schema = {**TEXT, "pattern": BUNDLE_NAME}
     if endpoint.info is not None:
         schema = {"type": "array", "items": {"$ref": REF.format(model=endpoint.info.__name__)}}

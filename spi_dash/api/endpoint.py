@@ -53,7 +53,8 @@ class Endpoint:
     whats: tuple[str, ...] = ()  # values of <what>; with none named, any text is one
     answer: dict[str, Any] = field(default_factory=dict)  # JSON schema of the answer
     refusals: tuple[int, ...] = ()  # statuses beside the common ones
-    style_field: str | None = None
+    form: dict[str, Any] = field(default_factory=dict)  # JSON schema of the form, where `body` is files
+    style_field: str | None = None  # the part of the form whose times say how those of the answer are written
 
     @property
     def name(self) -> str:
@@ -85,6 +86,16 @@ def read_json() -> tuple[Any, Style]:
         return orjson.loads(raw), contract.style_of(raw)
     except orjson.JSONDecodeError as error:
         raise BadRequest(f"the body is not valid JSON: {error}") from None
+
+
+def read_part(name: str, max_bytes: int) -> bytes | None:
+    """One part of the form, up to so many bytes, whether it came as a file or as text; None if there is none."""
+    file = flask.request.files.get(name)
+    if file is not None:
+        file.stream.seek(0)
+        return file.stream.read(max_bytes)
+    text = flask.request.form.get(name)
+    return None if text is None else text.encode("utf-8", "replace")[:max_bytes]
 
 
 def dump(value: Any, style: Style) -> bytes:
@@ -122,13 +133,18 @@ def _answer(endpoint: Endpoint, what: str | None) -> flask.Response:
 def _read_call(endpoint: Endpoint, what: str | None) -> Call:
     if endpoint.whats and what not in endpoint.whats:
         raise contract.unknown_what(what, endpoint.whats)
-    body, style = (None, "iso") if endpoint.body in ("files", "none") else read_json()
+    body, style = (None, _form_style(endpoint)) if endpoint.body in ("files", "none") else read_json()
     infos: list[Any] = []
     if endpoint.info is not None:
         infos = contract.parse_infos(endpoint.info, body)
     elif endpoint.body == "filters":
         infos = contract.parse_filters(body)
     return Call(spi=current(), caller=auth.current_user(), now=utcnow(), style=style, what=what, infos=infos, body=body)
+
+
+def _form_style(endpoint: Endpoint) -> Style:
+    part = read_part(endpoint.style_field, 1 << 16) if endpoint.style_field is not None else None
+    return "iso" if part is None else contract.style_of(part)
 
 
 def _started(rows: Iterator[bytes]) -> Iterator[bytes]:

@@ -46,6 +46,20 @@ PICTURE = {
     "bat": _or_null(NUMBER, "battery, 0 to 100"),
 }
 NULL_ID = {"id": _or_null(INT, "null: not known yet")}
+SERIES = {
+    "algo_name_series": TEXT,
+    "algo_version_series": TEXT,
+    "n_tuboids_series": INT,
+    "device_series": TEXT,
+    "start_datetime_series": TIME,
+    "end_datetime_series": TIME,
+}
+LABEL = {
+    "parent_tuboid_id": INT,
+    **{name: TEXT for name in ("algo_name", "algo_version", "pattern", "type")},
+    "label": INT,
+    **{name: _or_null(TEXT) for name in ("order", "family", "genus", "species")},
+}
 BUTTON = {"but": {"type": ["integer", "null"], "enum": [0, 1, None], "description": "switched on by button"}}
 
 COMPONENTS: dict[str, Schema] = {
@@ -71,6 +85,23 @@ COMPONENTS: dict[str, Schema] = {
         },
         optional=("json",),
     ),
+    "TuboidRow": _object(
+        {
+            **AUDIT,
+            "parent_series_id": INT,
+            "tuboid_id": TEXT,
+            "id_in_series": INT,
+            "start_datetime": TIME,
+            "end_datetime": TIME,
+            "n_shots": INT,
+            **SERIES,
+            **{name: {**TEXT, "description": "address; only in data"} for name in ("tuboid", "metadata", "context")},
+        },
+        optional=("tuboid", "metadata", "context"),
+    ),
+    "TuboidSeriesRow": _object({**AUDIT, **{name.removesuffix("_series"): each for name, each in SERIES.items()}}),
+    "LabelRow": _object({**AUDIT, **LABEL}),
+    "NewLabelRow": _object({**AUDIT, **NULL_ID, **LABEL}),
     "StoredBundleFile": _object({"key": TEXT, "path": TEXT, "md5": TEXT, "mtime": NUMBER, "url": TEXT}),
     "ReleasedRow": _object({"device": TEXT, "datetime": TIME}),
     "FailureRow": _object({"device": TEXT, "datetime": TIME, "algo_name": TEXT, "algo_version": TEXT, "reason": TEXT}),

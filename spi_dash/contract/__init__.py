@@ -28,6 +28,7 @@ from .base import (
 from .bundles import BUNDLE_NAME, BundleFile
 from .detection import MAX_REASON_CHARS, ClaimKey, Failure, Heartbeat, ReleasedClaim, WorkerName
 from .images import ImageKey, SeriesKey
+from .tuboids import NewLabel, NewTuboidId, Shot, TuboidKey, TuboidSeriesInfo, parse_shots
 from .users import NewUser
 
 __all__ = [
@@ -49,19 +50,25 @@ __all__ = [
     "ImageKey",
     "Info",
     "Moment",
+    "NewLabel",
+    "NewTuboidId",
     "NewUser",
     "Outline",
     "Part",
     "Pixel",
     "ReleasedClaim",
     "SeriesKey",
+    "Shot",
     "Style",
+    "TuboidKey",
+    "TuboidSeriesInfo",
     "WorkerName",
     "parse",
     "parse_filters",
     "parse_flag",
     "parse_infos",
     "parse_moment",
+    "parse_shots",
     "style_of",
     "unknown_what",
     "unwrap",

@@ -24,6 +24,7 @@ Action = Literal[
     "password reset",
     "password changed",
     "pictures deleted",
+    "tuboids deleted",
     "bundle uploaded",
     "active bundle changed",
     "failures retried",
@@ -70,6 +71,14 @@ def record_deleted_images(session: Session, user: UserInfo, rows: Iterable[Mappi
         first, last = f"{min(taken):%Y-%m-%d %H:%M:%S}", f"{max(taken):%Y-%m-%d %H:%M:%S}"
         span = f"of {first} UTC" if first == last else f"from {first} to {last} UTC"
         record(session, user, "pictures deleted", device, now, f"{len(taken)}, {span}")
+
+
+def record_deleted_series(session: Session, user: UserInfo, rows: Iterable[Mapping[str, Any]], now: datetime) -> None:
+    """One entry for each deleted series of tuboids: when it was, and which algorithm had made it."""
+    for row in rows:
+        start, end = (f"{row[name]:%Y-%m-%d %H:%M:%S}" for name in ("start_datetime", "end_datetime"))
+        made_by = f"{row['algo_name']} {row['algo_version']}"
+        record(session, user, "tuboids deleted", row["device"], now, f"series from {start} to {end} UTC by {made_by}")
 
 
 def record_upload(session: Session, user: UserInfo, keys: Iterable[str], now: datetime) -> None:

@@ -10,15 +10,14 @@ Memory holds the rows of one device. Repairing never deletes a picture or a row:
 - a lost or damaged picture stays reported until its file is put back, or its row deleted through the API.
 """
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, suppress
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from dataclasses import dataclass, replace
 from hashlib import file_digest, md5
 from itertools import groupby
-from typing import Any, Literal
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -28,10 +27,11 @@ from ..models import Image
 from ..storage import FileInfo, Storage
 from ..trap_image import file_name, parse_name, thumbnails
 from . import images
+from .check_report import ASIDE, Kind, Options, Problem, Report
 from .rows import SUFFIX
 from .selection import list_devices
 
-ROOT, ASIDE = "raw_images/", "lost+found"
+ROOT = "raw_images/"
 THUMBNAIL, MINI = SUFFIX["thumbnail"], SUFFIX["thumbnail-mini"]
 NAME_CHARS = 32  # of 5c173ff2.2020-06-20_21-33-24.jpg
 MAX_PICTURE_BYTES = 64 << 20  # whatever is larger is no trap's picture
@@ -39,47 +39,6 @@ THREADS, AHEAD = 4, 64
 REFUSED = (InvalidInput, NotFound, TooLarge, UnsupportedMedia)  # what is no picture, or gone
 
 OpenSession = Callable[[], AbstractContextManager[Session]]
-Kind = Literal["lost", "damaged", "unreadable", "thumbnail", "stray", "foreign"]
-KINDS: dict[Kind, str] = {
-    "lost": "in the database, but its file is gone",
-    "damaged": "the file is not what was uploaded: its md5 is another",
-    "unreadable": "the storage cannot read it",
-    "thumbnail": "a thumbnail is missing or empty",
-    "stray": "a picture that is not in the database",
-    "foreign": "no picture of a trap, and not in the database",
-}
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One thing that is wrong, and what was done about it, if anything."""
-
-    kind: Kind
-    key: str
-    repair: str = ""
-
-
-@dataclass
-class Report:
-    """What was looked at and what was found."""
-
-    images: int = 0
-    found: Counter[Kind] = field(default_factory=Counter)
-    left: Counter[Kind] = field(default_factory=Counter)  # of them, what is still wrong
-
-    def add(self, problem: Problem) -> None:
-        self.found[problem.kind] += 1
-        if not problem.repair:
-            self.left[problem.kind] += 1
-
-
-@dataclass(frozen=True)
-class Options:
-    """How to look: `quick` does not read the pictures."""
-
-    now: datetime
-    repair: bool = False
-    quick: bool = False
 
 
 @dataclass(frozen=True)

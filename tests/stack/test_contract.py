@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from test_api_annotations import *  # noqa: F403
 from test_api_bundles import *  # noqa: F403
 from test_api_images import *  # noqa: F403
+from test_api_tuboids import *  # noqa: F403
 from test_api_users import *  # noqa: F403
 
 from spi_dash.models import Base
