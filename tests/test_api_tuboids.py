@@ -55,7 +55,7 @@ def make_tuboid(put):
     return make
 
 
-def test_upload_then_ask(put, post, client):
+def test_upload_a_tuboid_then_ask(put, post, client):
     answer = put(7)
     ((row,),) = answer.json
     assert set(row) == ROW_KEYS
@@ -303,11 +303,11 @@ def test_rows_come_by_device_and_time(make_tuboid, post):
     assert [row["id_in_series"] for row in rows] == [2, 1, 0]
 
 
-def test_unknown_what(client):
+def test_unknown_what_of_tuboids(client):
     assert_error(client.post("/get_tiled_tuboid_series/foo", json=ALL, auth=ADMIN), 404, "not_found")
 
 
-def test_delete(make_tuboid, post, spi, client):
+def test_delete_series(make_tuboid, post, spi, client):
     for number in (0, 1):
         make_tuboid(number)
     post("/put_itc_labels", [new_label(name_tuboid(0))])
@@ -386,7 +386,7 @@ def test_nothing_matches(make_tuboid, post):
 
 
 @pytest.mark.usefixtures("accounts")
-def test_roles(put, client):
+def test_roles_of_tuboids(put, client):
     assert_error(put(auth=READER), 403, "forbidden")
     assert put(auth=WRITER).status_code == 200
     assert_error(client.post("/put_itc_labels", json=[new_label(name_tuboid(0))], auth=READER), 403, "forbidden")
