@@ -175,7 +175,12 @@ def detect(
 
 
 @detector.command()
-@click.option("--url", required=True, help="The server's API, as in https://api.example.org")
+@click.option(
+    "--url",
+    required=True,
+    envvar="SPI_API_URL",
+    help="The server's API, as in https://api.example.org [env: SPI_API_URL]",
+)
 @click.option("--user", required=True, envvar="UID_USER", help="Name of an account that may write. [env: UID_USER]")
 @click.option(
     "--password-file",
