@@ -8,7 +8,7 @@ PIP    := $(BIN)/python -m pip install --disable-pip-version-check --quiet --ret
 TORCH       ?= torch==2.13.0
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
-.PHONY: demo serve test check fix bench screenshots debian clean
+.PHONY: demo serve test check fix bench screenshots images-test debian clean
 
 demo: $(VENV)/.detector
 	$(BIN)/spi-dash demo
@@ -33,6 +33,10 @@ bench: $(VENV)/.dev
 
 screenshots: $(VENV)/.dev
 	$(BIN)/python -m pytest -ra tests/browser/screenshots.py
+
+# Builds and runs the container images without a container engine: Debian, root, some minutes.
+images-test: $(VENV)/.dev
+	$(BIN)/python tests/stack/build_images.py
 
 # MariaDB, an S3 server, nginx and a browser, for the tests that talk to real ones; skipped where we may not install.
 debian:

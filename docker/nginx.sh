@@ -23,6 +23,7 @@ if [ ! -s "$NGINX_CERTIFICATES/fullchain.pem" ]; then
     exit 1
 fi
 mkdir -p "$NGINX_RUN_DIR"
+# shellcheck disable=SC2016
 names=$(grep -o '\${[A-Z0-9_]*}' "$template" | sort -u | tr '\n' ' ')
 envsubst "$names" <"$template" >"$NGINX_RUN_DIR/nginx.conf"
 nginx -t -q -p "$NGINX_RUN_DIR" -c "$NGINX_RUN_DIR/nginx.conf"
@@ -31,7 +32,7 @@ if [ "${1:-}" = check ]; then
 fi
 (
     while sleep "$reload_s"; do
-        kill -HUP "$$" || exit 0
+        kill -HUP "$$" 2>/dev/null || exit 0  # nginx keeps the process id of this script
     done
 ) &
 exec nginx -p "$NGINX_RUN_DIR" -c "$NGINX_RUN_DIR/nginx.conf" -g 'daemon off;'

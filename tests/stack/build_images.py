@@ -44,7 +44,9 @@ class Store:
     def run(self, *arguments: str) -> str:
         store = ["--storage-driver=overlay", "--root", str(self.folder / "root"), "--runroot", str(self.folder / "run")]
         command = ["buildah", *store, *arguments]
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "BUILDAH_ISOLATION": "chroot"})
+        done = subprocess.run(
+            command, stdout=subprocess.PIPE, text=True, env={**os.environ, "BUILDAH_ISOLATION": "chroot"}
+        )
         if done.returncode:
             sys.exit(f"{shlex.join(command)}: exit code {done.returncode}")
         return done.stdout.strip()
@@ -56,7 +58,9 @@ class Store:
 def main() -> None:
     missing = [name for name in ("buildah", "debootstrap", "unshare") if shutil.which(name) is None]
     if missing or os.geteuid() != 0:
-        sys.exit(f"this needs root and {', '.join(missing) or 'nothing else'}: apt-get install buildah crun debootstrap")
+        sys.exit(
+            f"this needs root and {', '.join(missing) or 'nothing else'}: apt-get install buildah crun debootstrap"
+        )
     folder = Path(os.environ.get("IMAGES_DIR", tempfile.gettempdir())) / "spi-images"
     folder.mkdir(parents=True, exist_ok=True)
     store = Store(folder)
