@@ -1,7 +1,7 @@
 """Build both images and run them, where there is no container engine: `make images-test`. Debian, root, ten minutes.
 
-Needs buildah and debootstrap. The base image is a stand-in made of Debian packages, unless BASE_ROOTFS names a folder with
-another. BUILD_OPTIONS are further options of `buildah bud`, for machines whose package index needs a certificate.
+Needs buildah and debootstrap. The base image is a stand-in made of Debian packages, unless BASE_ROOTFS names a folder
+with another. BUILD_OPTIONS are further options of `buildah bud`, for machines whose package index needs a certificate.
 The containers run as the images say, user, entry point and environment, on a root file system that is really read-only.
 """
 
@@ -146,8 +146,11 @@ def running(store: Store, image: str, environ: dict[str, str]) -> Iterator[subpr
         step(f"{image}: exit code {process.wait(60)} after SIGTERM")
         assert process.returncode in (0, 143)
     finally:
-        process.kill()
-        process.wait()
+        if process.poll() is None:  # the container's own process first: --kill-child does not reach another user's
+            for child in children(process.pid):
+                os.kill(child, 9)
+            process.kill()
+            process.wait()
         store.run("umount", container)
         store.run("rm", container)
 
