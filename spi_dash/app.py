@@ -2,11 +2,9 @@
 
 from io import BytesIO
 from tempfile import TemporaryFile
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
-import dash
 import flask
-from dash.exceptions import DependencyException
 from werkzeug.wrappers import Response
 
 from . import db
@@ -19,12 +17,13 @@ from .context import Spi
 from .errors import NotFound
 from .gate import register_gate
 from .observe import register_observation
-from .pages import register_pages
-from .pages.failures import report_failure
 from .probes import Probe
 from .services import rollups, users
 from .services.passwords import PasswordCache
 from .storage import Storage, make_storage
+
+if TYPE_CHECKING:
+    import dash
 
 IN_MEMORY_MB = 40  # of one request; larger ones are files of ML bundles
 FIRST_COUNT_S = 600  # a season that another server wrote is counted before anybody looks at it
@@ -39,15 +38,20 @@ class Request(flask.Request):
         return BytesIO() if small else TemporaryFile("rb+")
 
 
-def create_app(config: Config, storage: Storage | None = None) -> flask.Flask:
-    """The Flask server with the REST API and the Dash pages on it; the database's tables are brought up to date."""
+def create_app(config: Config, storage: Storage | None = None, pages: bool = True) -> flask.Flask:
+    """The Flask server with the REST API and the Dash pages on it; the database's tables are brought up to date.
+
+    Args:
+        pages: False: only the API, which starts in half the time; see local.py.
+    """
     server = flask.Flask("spi_dash")
     server.request_class = Request
     server.secret_key = config.secret_key
     server.config["MAX_CONTENT_LENGTH"] = JSON_BODY_MB * 2**20
     database = db.connect(config.database_url)
     db.upgrade(database)
-    rollups.refresh(database.begin, database.read, for_s=FIRST_COUNT_S)
+    if pages:
+        rollups.refresh(database.begin, database.read, for_s=FIRST_COUNT_S)
     accounts = [(config.admin_name, config.admin_password), (config.uid_user, config.uid_password)]
     with database.begin() as session:
         users.ensure_start_users(session, accounts, utcnow())
@@ -59,18 +63,32 @@ def create_app(config: Config, storage: Storage | None = None) -> flask.Flask:
         storage=files,
         passwords=PasswordCache(),
         probes={"database": Probe(database.check), "storage": Probe(lambda: files.check())},
+        close_database=database.engine.dispose,
     )
     register_observation(server)
     register_compression(server)
     register_gate(server)
     register_api(server)
-    register_pages(make_dash(server))
-    server.register_error_handler(DependencyException, _no_such_script)
+    if pages:
+        _add_pages(server)
     return server
 
 
-def make_dash(server: flask.Flask) -> dash.Dash:
+def _add_pages(server: flask.Flask) -> None:
+    from dash.exceptions import DependencyException  # importing Dash takes longer than all the rest
+
+    from .pages import register_pages
+
+    register_pages(make_dash(server))
+    server.register_error_handler(DependencyException, _no_such_script)
+
+
+def make_dash(server: flask.Flask) -> "dash.Dash":
     """The pages' app; everything it serves comes from this machine."""
+    import dash
+
+    from .pages.failures import report_failure
+
     return dash.Dash(
         "spi_dash",
         server=server,

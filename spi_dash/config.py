@@ -1,5 +1,6 @@
 """Configuration: the only module that reads the environment. docs/configuration.md lists every variable."""
 
+import fcntl
 import os
 import secrets
 from collections.abc import Iterable, Mapping
@@ -98,20 +99,29 @@ def _read_files(paths: Iterable[Path]) -> dict[str, str]:
 
 
 def _generated_secrets(data_dir: Path, values: Mapping[str, str]) -> dict[str, str]:
-    """The secrets of an embedded server: made once, kept in the data directory, readable by its owner only."""
+    """The secrets of an embedded server: made once, kept in the data directory, readable by its owner only.
+
+    Of two processes that start at once, the second waits and reads what the first has made.
+    """
     path = data_dir / "secrets.env"
-    found = {name: value for name, value in dotenv_values(path).items() if value} if path.exists() else {}
-    missing = [name for name in GENERATED if not values.get(name) and name not in found]
-    if missing:
+    found = _read_secrets(path)
+    if all(values.get(name) or name in found for name in GENERATED):
+        return found
+    data_dir.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    with os.fdopen(descriptor, "a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        found = _read_secrets(path)
+        missing = [name for name in GENERATED if not values.get(name) and name not in found]
         made = {name: secrets.token_urlsafe(32 if name == "SECRET_API_KEY" else 12) for name in missing}
-        found |= made
-        data_dir.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        with os.fdopen(descriptor, "a") as file:
-            file.writelines(f"{name}={value}\n" for name, value in made.items())
-            file.flush()
-            os.fsync(file.fileno())
-    return found
+        file.writelines(f"{name}={value}\n" for name, value in made.items())
+        file.flush()
+        os.fsync(file.fileno())
+    return found | made
+
+
+def _read_secrets(path: Path) -> dict[str, str]:
+    return {name: value for name, value in dotenv_values(path).items() if value} if path.exists() else {}
 
 
 def _database_url(values: Mapping[str, str], data_dir: Path) -> str:

@@ -24,6 +24,12 @@ class Spi:
     storage: Storage
     passwords: PasswordCache  # of the sign-ins of this process
     probes: Mapping[str, Probe]  # what must answer before this server can work
+    close_database: Callable[[], None]
+
+    def close(self) -> None:
+        """Let go of the database and the storage, when nobody asks any more."""
+        self.close_database()
+        self.storage.close()
 
 
 def current() -> Spi:

@@ -56,11 +56,14 @@ class Summary:
     bytes_sent: int = 0
     stopped: str = ""
     interrupted: bool = False
+    failures: list[Outcome] = field(default_factory=list, repr=False)
     unanswered: int = field(default=0, repr=False)
 
     def add(self, outcome: Outcome) -> None:
         setattr(self, outcome.kind, getattr(self, outcome.kind) + 1)
         self.bytes_sent += outcome.size
+        if outcome.kind == "failed":
+            self.failures.append(outcome)
 
     @property
     def complete(self) -> bool:

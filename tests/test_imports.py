@@ -30,7 +30,7 @@ MAY_IMPORT = {  # module or package: the parts of spi_dash it may import, beside
     "gate": BASE | {"services", "context"},
     "observe": BASE | {"services", "context"},
     "pages": BASE | {"services", "figures", "context"},
-    "client": BASE | {"contract", "trap_image"},
+    "client": BASE | {"contract", "trap_image", "push"},  # push, which is built on it, when a folder is uploaded
     "push": BASE | {"client", "trap_image"},
     "demo": BASE | {"client", "trap_image"},
     "detector": BASE | {"client", "contract", "trap_image", "config"},
@@ -38,6 +38,7 @@ MAY_IMPORT = {  # module or package: the parts of spi_dash it may import, beside
     | {"api", "compression", "config", "context", "db", "gate", "observe", "pages", "probes", "services", "storage"},
     "cli": BASE
     | {"adoption", "app", "backup", "client", "config", "db", "demo", "detector", "push", "services", "storage"},
+    "local": BASE | {"app", "client", "config", "context", "services"},
     "__main__": {"cli"},
 }
 

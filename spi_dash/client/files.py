@@ -3,8 +3,12 @@
 import hashlib
 import os
 import secrets
+import threading
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from hashlib import file_digest
 from pathlib import Path
 from typing import BinaryIO
 
@@ -14,6 +18,7 @@ from ..errors import SpiError, Unavailable
 from .transport import Transport
 
 CHUNK_BYTES = 1 << 20
+PART, LEFTOVER_S = ".part", 3600  # how a file is called until it is whole, and when nobody writes to it any more
 PART_BYTES = {"etag_8m": 8 << 20, "etag_15m": 15 << 20}  # of the clients of 2021 and the newest
 
 
@@ -84,21 +89,40 @@ def checksums_of(path: Path) -> Checksums:
     return writer.result()
 
 
-def download(transport: Transport, url: str, path: Path, md5: str | None = None) -> Checksums:
+def download(
+    transport: Transport, url: str, path: Path, md5: str | None = None, stop: threading.Event | None = None
+) -> int:
     """Store what a link leads to; the file appears under its name when it is complete, and right if `md5` is given.
+
+    Args:
+        stop: set by anybody, ends the download.
+
+    Returns:
+        The size in bytes.
 
     Raises:
         Unavailable: it did not arrive whole.
         SpiError: it cannot be had.
+        InterruptedError: `stop` was set.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}{PART}")
     try:
-        checksums = transport.repeat(lambda: _receive(transport, url, temporary, md5), "the server of the file")
-        os.replace(temporary, path)
+        size = transport.repeat(
+            lambda: _receive(transport, url, part, md5, stop or threading.Event()), "the server of the file", stop=stop
+        )
+        os.replace(part, path)
     finally:
-        temporary.unlink(missing_ok=True)
-    return checksums
+        part.unlink(missing_ok=True)
+    return size
+
+
+def sweep(folder: Path) -> None:
+    """Remove what downloads have left in a folder that were killed; those under way are younger."""
+    for path in folder.glob(f".*{PART}"):
+        with suppress(FileNotFoundError):
+            if path.stat().st_mtime < time.time() - LEFTOVER_S:
+                path.unlink()
 
 
 def fetch(transport: Transport, url: str, md5: str | None = None) -> bytes:
@@ -112,6 +136,15 @@ def fetch(transport: Transport, url: str, md5: str | None = None) -> bytes:
         return data
 
     return transport.repeat(attempt, "the server of the file")
+
+
+def is_same(path: Path, md5: str | None) -> bool:
+    """Whether a file is there, and right if `md5` is given."""
+    try:
+        with path.open("rb") as file:
+            return md5 is None or file_digest(file, _md5).hexdigest() == md5
+    except (FileNotFoundError, IsADirectoryError):
+        return False
 
 
 def post_form(transport: Transport, url: str, fields: Mapping[str, str], path: Path) -> None:
@@ -128,18 +161,34 @@ def post_form(transport: Transport, url: str, fields: Mapping[str, str], path: P
     transport.repeat(attempt, "the server of the upload")
 
 
-def _receive(transport: Transport, url: str, path: Path, md5: str | None) -> Checksums:
-    writer = ChecksumWriter()
+def _receive(transport: Transport, url: str, path: Path, md5: str | None, stop: threading.Event) -> int:
+    # The checksums of S3 cost three times as much: only large files of bundles have one.
+    digest = ChecksumWriter() if md5 is not None and "-" in md5 else _md5()
+    write = digest.write if isinstance(digest, ChecksumWriter) else digest.update
+    size = 0
+    _check(stop)
     with transport.stream("GET", url) as answer, path.open("wb") as file:
         for data in answer.iter_content(CHUNK_BYTES):
+            _check(stop)
             file.write(data)
-            writer.write(data)
+            write(data)
+            size += len(data)
         file.flush()
         os.fsync(file.fileno())
-    checksums = writer.result()
-    if md5 is not None and not checksums.match(md5):
+    if md5 is not None and not _is(digest, md5):
         raise Unavailable("the file arrived damaged: its md5 is another", url=url)
-    return checksums
+    return size
+
+
+def _check(stop: threading.Event) -> None:
+    if stop.is_set():
+        raise InterruptedError("the download was stopped")
+
+
+def _is(digest: "ChecksumWriter | hashlib._Hash", md5: str) -> bool:
+    if isinstance(digest, ChecksumWriter):
+        return digest.result().match(md5)
+    return digest.hexdigest() == md5.strip('"').lower()
 
 
 class _FormBody:

@@ -1,8 +1,6 @@
 """The calls of the wire contract, one method each."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
-from itertools import islice
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,21 +8,25 @@ from urllib3.fields import RequestField
 
 from ..errors import Conflict, InvalidInput
 from . import bundles, files
-from .transport import Transport
+from .downloads import DownloadCalls
+from .frames import FrameCalls
+from .info import IMAGE_KEY, KEYS_PER_REQUEST, Devices, Moment, Table, chunks, dicts, image_key, pick, ranges
+from .projects import ProjectCalls
+from .rows import AnnotationRow, BundleFileRow, ImageRow, Rows, UserRow
+from .tuboids import TuboidCalls
+from .uploads import UploadCalls
 
-Rows = list[dict[str, Any]]
 What = Literal["metadata", "image", "thumbnail", "thumbnail-mini"]
 WHATS: tuple[What, ...] = ("metadata", "image", "thumbnail", "thumbnail-mini")
-KEYS_PER_REQUEST = 500
-IMAGE_KEY = ("device", "datetime")
 BUNDLE_KINDS = ("all", "data", "model")
 
 
-class SpiClient(Transport):
+class SpiClient(TuboidCalls, ProjectCalls, FrameCalls, DownloadCalls, UploadCalls):
     """A server and a user. Thread-safe; `with SpiClient(url, user, password) as client:` closes its connections.
 
-    Rows come as dicts with the keys of the wire, times as naive UTC datetimes. Times go out as naive UTC; those with a
-    zone are converted. What fails raises a class of spi_dash.errors; network failures, 5xx and 429 are repeated first.
+    `get_`, `put_` and `delete_` are the calls of the wire: rows come as dicts with its keys, times as naive UTC
+    datetimes. `..._frame` gives a DataFrame, its times with the zone UTC. Times go out as naive UTC; those with a zone
+    are converted. What fails raises a class of spi_dash.errors; network failures, 5xx and 429 are repeated first.
     """
 
     def __enter__(self) -> "SpiClient":
@@ -35,21 +37,21 @@ class SpiClient(Transport):
 
     # Users
 
-    def get_users(self, info: Iterable[Mapping[str, Any]] | None = None) -> Rows:
+    def get_users(self, info: Table | None = None) -> list[UserRow]:
         """Accounts that match any of the filters; without filters, all."""
-        return self.post_json("get_users", [{}] if info is None else _dicts(info))
+        return self.post_json("get_users", [{}] if info is None else dicts(info))
 
-    def put_users(self, info: Iterable[Mapping[str, Any]]) -> Rows:
+    def put_users(self, info: Table) -> list[UserRow]:
         """Create accounts: `username`, `password`, and `email`, `is_admin`, `can_write` where they matter."""
-        return self.post_json("put_users", _dicts(info))
+        return self.post_json("put_users", dicts(info))
 
-    def delete_users(self, info: Iterable[Mapping[str, Any]]) -> Rows:
+    def delete_users(self, info: Table) -> list[UserRow]:
         """Delete the accounts that match any of the filters."""
-        return self.post_json("delete_users", _dicts(info))
+        return self.post_json("delete_users", dicts(info))
 
     # Images
 
-    def upload_image(self, name: str, data: bytes) -> dict[str, Any]:
+    def upload_image(self, name: str, data: bytes) -> ImageRow:
         """Upload one picture; `name` says device and time.
 
         A picture that is there already with the same bytes is no error: its row is returned.
@@ -73,17 +75,17 @@ class SpiClient(Transport):
             raise InvalidInput(f"the server has not confirmed {name}", answer=rows)
         return rows[0]
 
-    def put_images(self, pictures: Iterable[str | Path] | Mapping[str, bytes]) -> Rows:
+    def put_images(self, pictures: Iterable[str | Path] | Mapping[str, bytes]) -> list[ImageRow]:
         """Upload pictures, files or bytes by name, that the server does not have; the rows of those it took.
 
-        A picture that is there, with whatever bytes, is skipped. For folders and many pictures, see spi_dash.push.
+        A picture that is there, with whatever bytes, is skipped. For folders and many pictures, see upload_folder.
         """
         named: Iterable[tuple[str, bytes | Path]]
         named = (
             pictures.items() if isinstance(pictures, Mapping) else ((Path(path).name, Path(path)) for path in pictures)
         )
-        rows, rest = [], iter(named)
-        while chunk := dict(islice(rest, KEYS_PER_REQUEST)):
+        rows = []
+        for chunk in map(dict, chunks(named, KEYS_PER_REQUEST)):
             keys = {name: image_key(name) for name in chunk}
             there = {(row["device"].lower(), row["datetime"]) for row in self.get_images(keys.values())}
             for name, picture in chunk.items():
@@ -92,73 +94,81 @@ class SpiClient(Transport):
                     rows.append(self.upload_image(name, data))
         return rows
 
-    def get_images(self, keys: Iterable[Mapping[str, Any]], what: What = "metadata") -> Rows:
+    def get_images(self, keys: Table, what: What = "metadata") -> list[ImageRow]:
         """The images with exactly these devices and times; those the server does not have are left out."""
-        return self.post_json(f"get_images/{what}", _pick(keys, *IMAGE_KEY))
+        return self.post_json(f"get_images/{what}", pick(keys, *IMAGE_KEY))
 
-    def get_image_series(self, device: str, start: datetime, end: datetime, what: What = "metadata") -> Rows:
+    def get_image_series(
+        self,
+        device: Devices = "%",
+        start: Moment | None = None,
+        end: Moment | None = None,
+        what: What = "metadata",
+    ) -> list[ImageRow]:
         """The images of matching devices (`%` is all) from start to before end."""
-        return self.post_json(f"get_image_series/{what}", _series(device, start, end))
+        return self.post_json(f"get_image_series/{what}", ranges(device, start, end))
 
     def get_images_to_annotate(
         self,
         algo_name: str,
         algo_version: str,
-        device: str,
-        start: datetime,
-        end: datetime,
+        device: Devices = "%",
+        start: Moment | None = None,
+        end: Moment | None = None,
         what: What = "image",
         worker: str | None = None,
-    ) -> Rows:
+    ) -> list[ImageRow]:
         """Claim a few images that this version of the algorithm has not seen; [] when there are none left.
 
         Claims of a `worker` last as long as its heartbeats come, others for hours.
         """
         algorithm = {"algo_name": algo_name, "algo_version": algo_version}
         algorithm |= {} if worker is None else {"worker": worker}
-        info = [{**algorithm, **each} for each in _series(device, start, end)]
+        info = [{**algorithm, **each} for each in ranges(device, start, end)]
         return self.post_json(f"get_images_to_annotate/{what}", info)
 
-    def delete_images(self, keys: Iterable[Mapping[str, Any]]) -> Rows:
+    def delete_images(self, keys: Table) -> list[ImageRow]:
         """Delete images with their annotations; returns the rows that were there."""
-        return self.post_json("delete_images", _pick(keys, *IMAGE_KEY))
+        return self.post_json("delete_images", pick(keys, *IMAGE_KEY))
 
     # Annotations
 
-    def put_uid_annotations(self, info: Iterable[Mapping[str, Any]]) -> Rows:
+    def put_uid_annotations(self, info: Iterable[Mapping[str, Any]]) -> list[AnnotationRow]:
         """Store what a detector found, all of it or nothing.
 
         Raises:
             Conflict: this version of the algorithm has an annotation of one of the images; also when the answer to a
                 first attempt was lost on the way.
         """
-        return self.post_json("put_uid_annotations", _dicts(info))
+        return self.post_json("put_uid_annotations", dicts(info))
 
-    def get_uid_annotations(self, keys: Iterable[Mapping[str, Any]], what: str = "data") -> Rows:
+    def get_uid_annotations(self, keys: Table, what: str = "data") -> list[AnnotationRow]:
         """The annotations of these images; `what="metadata"` leaves out the outlines in `json`."""
-        return self.post_json(f"get_uid_annotations/{what}", _pick(keys, *IMAGE_KEY))
+        return self.post_json(f"get_uid_annotations/{what}", pick(keys, *IMAGE_KEY))
 
-    def get_uid_annotations_series(self, device: str, start: datetime, end: datetime, what: str = "data") -> Rows:
+    def get_uid_annotations_series(
+        self, device: Devices = "%", start: Moment | None = None, end: Moment | None = None, what: str = "data"
+    ) -> list[AnnotationRow]:
         """The annotations of the images of matching devices from start to before end."""
-        return self.post_json(f"get_uid_annotations_series/{what}", _series(device, start, end))
+        return self.post_json(f"get_uid_annotations_series/{what}", ranges(device, start, end))
 
     # Detectors that work for long; servers of other versions know none of this
 
-    def release_uid_claims(self, keys: Iterable[Mapping[str, Any]], worker: str) -> Rows:
+    def release_uid_claims(self, keys: Table, worker: str) -> Rows:
         """Give claimed images back; the rows of those that this worker had."""
-        return self.post_json("release_uid_claims", [{**key, "worker": worker} for key in _pick(keys, *IMAGE_KEY)])
+        return self.post_json("release_uid_claims", [{**key, "worker": worker} for key in pick(keys, *IMAGE_KEY)])
 
     def put_uid_failures(self, info: Iterable[Mapping[str, Any]]) -> Rows:
         """Record images that cannot be done: `device`, `datetime`, `algo_name`, `algo_version`, `reason`, `worker`."""
-        return self.post_json("put_uid_failures", _dicts(info))
+        return self.post_json("put_uid_failures", dicts(info))
 
     def put_uid_heartbeats(self, info: Iterable[Mapping[str, Any]]) -> Rows:
         """Say how workers are doing; one row each, with `active_version` and the `bundle` that has it."""
-        return self.post_json("put_uid_heartbeats", _dicts(info))
+        return self.post_json("put_uid_heartbeats", dicts(info))
 
     # ML bundles
 
-    def get_ml_bundle_file_list(self, bundle: str, what: str = "all") -> Rows:
+    def get_ml_bundle_file_list(self, bundle: str, what: str = "all") -> list[BundleFileRow]:
         """The files of a bundle, with links: `what` is all, data or model."""
         if what not in BUNDLE_KINDS:
             raise InvalidInput(f"what: {what!r} is none of {', '.join(BUNDLE_KINDS)}", field="what")
@@ -166,7 +176,7 @@ class SpiClient(Transport):
 
     def get_ml_bundle_upload_links(self, info: Sequence[Mapping[str, Any]]) -> Rows:
         """Which of these local files the server wants, and the form to send each."""
-        return self.post_json("_get_ml_bundle_upload_links", _dicts(info))
+        return self.post_json("_get_ml_bundle_upload_links", dicts(info))
 
     def download_bundle(self, bundle: str, folder: str | Path, what: str = "all") -> list[Path]:
         """Bring a local copy of a bundle up to date; returns what was downloaded."""
@@ -188,42 +198,7 @@ class SpiClient(Transport):
         """What a link leads to, in memory, checked."""
         return files.fetch(self, url, md5)
 
-    def _find_same(self, name: str, md5: str) -> dict[str, Any] | None:
+    def _find_same(self, name: str, md5: str) -> ImageRow | None:
         """The row of this very picture: the first answer may have been lost, or somebody else was faster."""
         rows = self.get_images([image_key(name)])
         return next((row for row in rows if row.get("md5") == md5), None)
-
-
-def image_key(name: str) -> dict[str, Any]:
-    """Device and time of a picture, from its file name.
-
-    Raises:
-        InvalidInput: not the name of a trap's picture.
-    """
-    from ..trap_image import parse_name  # with Pillow: scripts that only read need none of it
-
-    device, taken_at = parse_name(name)
-    return {"device": device, "datetime": taken_at}
-
-
-def _named(pictures: Iterable[str | Path] | Mapping[str, bytes]) -> Iterator[tuple[str, bytes | Path]]:
-    if isinstance(pictures, Mapping):
-        yield from pictures.items()
-    else:
-        yield from ((Path(path).name, Path(path)) for path in pictures)
-
-
-def _dicts(info: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    return [dict(each) for each in info]
-
-
-def _pick(rows: Iterable[Mapping[str, Any]], *names: str) -> list[dict[str, Any]]:
-    """Only what identifies: whole rows of earlier answers are often passed in."""
-    try:
-        return [{name: row[name] for name in names} for row in rows]
-    except KeyError as error:
-        raise InvalidInput(f"{error.args[0]} is missing", field=error.args[0]) from None
-
-
-def _series(device: str, start: datetime, end: datetime) -> list[dict[str, Any]]:
-    return [{"device": device, "start_datetime": start, "end_datetime": end}]

@@ -9,8 +9,10 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
+import orjson
 import requests
 from urllib3 import encode_multipart_formdata
+from urllib3.exceptions import NameResolutionError, NewConnectionError
 from urllib3.fields import RequestField
 
 from ..errors import InvalidInput, SpiError, Unauthorized, Unavailable
@@ -24,6 +26,10 @@ RENEW_BEFORE_S = 60
 # What the network can do to a request; a wrong certificate or URL stays wrong and is not among them.
 _NETWORK = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
 _HOPELESS = (requests.exceptions.SSLError, requests.exceptions.InvalidSchema)
+
+
+Read = Callable[[bytes], Any]
+SignIn = Callable[[], tuple[str, float]]
 
 
 def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -42,15 +48,23 @@ class Transport:
         token: str | None = None,
         *,
         session: requests.Session | None = None,
+        sign_in: SignIn | None = None,
         retries: int = 5,
         timeout_s: float = 120,
-        sleep: Callable[[float], Any] = time.sleep,
+        sleep: Callable[[float], Any] | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
+        """Nothing is asked of the server yet.
+
+        Args:
+            sign_in: another way to a token than a password: returns one, and the UNIX time of its end.
+            sleep: waits between two attempts; by default as long as it takes, or until who waits is told to stop.
+        """
         self.url = _checked_url(url)
         self._login = None if password is None else (user.encode(), password.encode())
-        if self._login is None and token is None:
+        if self._login is None and token is None and sign_in is None:
             raise InvalidInput("the client needs a password or a token")
+        self._sign_in = sign_in
         self._session = session
         self._retries = retries
         self._timeout = (CONNECT_TIMEOUT_S, timeout_s)
@@ -68,9 +82,14 @@ class Transport:
         for session in sessions:
             session.close()
 
-    def post_json(self, path: str, info: Any) -> Any:
-        """Call an endpoint with a JSON body; the answer decoded."""
-        return self._call(path, encode(info), "application/json")
+    def post_json(self, path: str, info: Any, *, times: bool = True, again: bool = True) -> Any:
+        """Call an endpoint with a JSON body; the answer decoded.
+
+        Args:
+            times: make datetimes of strings that are times; without it, large answers cost a third.
+            again: repeat the call when its answer is lost; not for calls that would do their work twice.
+        """
+        return self._call(path, encode(info), "application/json", decode if times else orjson.loads, again)
 
     def post_files(self, path: str, parts: Sequence[RequestField]) -> Any:
         """Call an endpoint with a multipart body; the answer decoded."""
@@ -93,8 +112,14 @@ class Transport:
                 raise error_of(answer)
             yield answer
 
-    def repeat(self, attempt: Callable[[], Any], where: str) -> Any:
+    def repeat(
+        self, attempt: Callable[[], Any], where: str, *, stop: threading.Event | None = None, again: bool = True
+    ) -> Any:
         """Do something over the network, again after failures that may pass: of the network, 5xx and 429.
+
+        Args:
+            stop: ends the waiting between two attempts.
+            again: False: only after failures that tell that nothing was done.
 
         Raises:
             Unavailable: it failed too often.
@@ -107,35 +132,45 @@ class Transport:
                 raise Unavailable(f"{where} cannot be reached: {_reason(error)}") from None
             except _NETWORK as error:
                 failure: SpiError = Unavailable(f"{where} does not answer: {_reason(error)}", network=True)
+                if not again and not _never_arrived(error):
+                    raise _in_doubt(failure) from None
             except requests.RequestException as error:
                 raise InvalidInput(f"{where} cannot be asked: {error}") from None
             except SpiError as error:
                 if not _may_pass(error):
                     raise
+                if not again and error.details.get("status", error.status) not in (429, 503):
+                    raise _in_doubt(error) from None
                 failure = error
             wait_s = self._pause_s(failures, failure)
             if failures > self._retries or wait_s > MAX_WAIT_S:
                 break
-            self._sleep(wait_s)
+            self._wait(wait_s, stop)
         raise failure from None
 
     @property
     def _name(self) -> str:
         return f"the server at {self.url}"
 
-    def _call(self, path: str, body: bytes, content_type: str) -> Any:
+    def _wait(self, wait_s: float, stop: threading.Event | None) -> None:
+        if self._sleep is not None:
+            self._sleep(wait_s)
+        else:
+            (threading.Event() if stop is None else stop).wait(wait_s)
+
+    def _call(self, path: str, body: bytes, content_type: str, read: Read = decode, again: bool = True) -> Any:
         def attempt() -> Any:
             token = self._valid_token()
             try:
-                return self._post(path, (token, ""), body, content_type)
+                return self._post(path, (token, ""), body, content_type, read)
             except Unauthorized:
                 if not self._forget(token):
                     raise
-            return self._post(path, (self._valid_token(), ""), body, content_type)
+            return self._post(path, (self._valid_token(), ""), body, content_type, read)
 
-        return self.repeat(attempt, self._name)
+        return self.repeat(attempt, self._name, again=again)
 
-    def _post(self, path: str, auth: Any, body: bytes, content_type: str) -> Any:
+    def _post(self, path: str, auth: Any, body: bytes, content_type: str, read: Read = decode) -> Any:
         answer = self._my_session().post(
             f"{self.url}/{path}",
             # From a file it is sent in small pieces: as one piece, all of it must be gone before CONNECT_TIMEOUT_S.
@@ -150,7 +185,7 @@ class Transport:
         if answer.status_code != 200:
             raise error_of(answer)
         try:
-            return decode(answer.content)
+            return read(answer.content)
         except ValueError:
             raise InvalidInput(f"{self.url} is not a Sticky Pi server: its answer is not JSON") from None
 
@@ -161,6 +196,9 @@ class Transport:
             return self._token
 
     def _new_token(self) -> tuple[str, float]:
+        if self._sign_in is not None:
+            token, end = self._sign_in()
+            return token, end - RENEW_BEFORE_S
         if self._login is None:
             raise Unauthorized("the token has expired, and there is no password to get another")
         answer = self._post("get_token", self._login, b"{}", "application/json")
@@ -175,7 +213,7 @@ class Transport:
         with self._lock:
             if self._token == token:
                 self._token = None
-            return self._token is not None or self._login is not None
+            return self._token is not None or self._login is not None or self._sign_in is not None
 
     def _pause_s(self, failures: int, failure: SpiError) -> float:
         """Twice as long each time, spread out so that many clients do not come back at once."""
@@ -208,6 +246,19 @@ def _checked_url(url: str) -> str:
 def _may_pass(error: SpiError) -> bool:
     status = error.details.get("status", error.status)
     return status == 429 or (isinstance(status, int) and status >= 500)
+
+
+def _never_arrived(error: Exception) -> bool:
+    """Whether a request cannot have reached the server: there was no connection to send it through."""
+    cause = error.args[0] if error.args else None
+    return isinstance(error, requests.ConnectTimeout) or isinstance(
+        getattr(cause, "reason", None), (NewConnectionError, NameResolutionError)
+    )
+
+
+def _in_doubt(error: SpiError) -> Unavailable:
+    message = f"{error.message}; it may have done what was asked: look before you ask again"
+    return Unavailable(message, **error.details)
 
 
 def _reason(error: BaseException) -> str:

@@ -1,6 +1,6 @@
 """JSON as the server reads and writes it, and its failures as our errors."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -78,9 +78,15 @@ def _subclasses(kind: type[SpiError]) -> list[type[SpiError]]:
 
 def _encode_value(value: Any) -> Any:
     if isinstance(value, datetime):
+        if value != value:  # NaT of pandas
+            return None
         if value.tzinfo is not None:
             value = value.astimezone(UTC)
         return value.strftime(ISO)
+    if isinstance(value, date):
+        return f"{value.isoformat()}T00:00:00Z"
+    if type(value).__name__ == "NAType":  # of pandas, which need not be there
+        return None
     if hasattr(value, "tolist"):  # arrays and numbers of numpy
         return value.tolist()
     raise TypeError(f"{type(value).__name__} is not JSON")
@@ -88,7 +94,7 @@ def _encode_value(value: Any) -> Any:
 
 def _with_times(value: Any) -> Any:
     if isinstance(value, str):
-        return _time_or_text(value)
+        return time_or_text(value)
     if isinstance(value, dict):
         return {key: _with_times(each) if isinstance(each, (str, dict, list)) else each for key, each in value.items()}
     if isinstance(value, list):
@@ -96,7 +102,7 @@ def _with_times(value: Any) -> Any:
     return value
 
 
-def _time_or_text(text: str) -> datetime | str:
+def time_or_text(text: str) -> datetime | str:
     """Only a string that is a time as a whole is one; the lengths keep all others cheap."""
     if len(text) == 20 and text[10] == "T" and text[19] == "Z":
         try:

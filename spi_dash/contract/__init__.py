@@ -3,7 +3,7 @@
 The names are those of the Sticky Pi clients, which exist and are not ours to change. Times are naive UTC.
 """
 
-from .annotations import Annotation, AnnotationMetadata, Outline, Pixel
+from .annotations import Annotation, AnnotationMetadata, Outline, Pixel, version_order
 from .base import (
     API_VERSION,
     LETTERS,
@@ -72,4 +72,5 @@ __all__ = [
     "style_of",
     "unknown_what",
     "unwrap",
+    "version_order",
 ]

@@ -1,5 +1,6 @@
 """What was outlined in pictures."""
 
+import re
 from typing import Annotated
 
 from pydantic import Field
@@ -34,3 +35,9 @@ class Annotation(Info):
 
     annotations: list[Outline]
     metadata: AnnotationMetadata
+
+
+def version_order(version: str) -> list[tuple[int, int, str]]:
+    """To sort an algorithm's versions by, the newest last: 1.10 is newer than 1.9. Numbers come before text."""
+    parts = re.findall(r"\d+|[^\d]+", version)
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts]

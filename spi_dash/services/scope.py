@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from ..clock import unix_s
-from ..contract import parse_moment
+from ..contract import parse_moment, version_order
 from ..errors import InvalidInput
 from ..models import DetectorVersion, ImageBucket
 from .devices import DeviceInfo, list_devices, only
@@ -116,7 +116,7 @@ def list_detectors(session: Session) -> list[Detector]:
     """Every version that annotated something, the newest first: 1.10 is newer than 1.9."""
     rows = session.scalars(sa.select(DetectorVersion))
     found = [Detector(row.id, row.algo_name, row.algo_version) for row in rows]
-    return sorted(found, key=lambda each: (_natural(each.version), each.id), reverse=True)
+    return sorted(found, key=lambda each: (version_order(each.version), each.id), reverse=True)
 
 
 def _range(
@@ -168,12 +168,6 @@ def _bound_s(text: str, field: str, zone: ZoneInfo) -> int:
     if _DAY.fullmatch(text):
         return day_start_s(at.date() + timedelta(days=field == "end"), zone)
     return unix_s(at)
-
-
-def _natural(version: str) -> list[tuple[int, int, str]]:
-    """Numbers compare as numbers, and before text."""
-    parts = re.findall(r"\d+|[^\d]+", version)
-    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts]
 
 
 def moment(unix_seconds: int) -> datetime:
