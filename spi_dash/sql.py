@@ -57,3 +57,51 @@ def insert_or_lock(table: Any, dialect: sa.Dialect) -> sa.Insert:
     if dialect.name == "sqlite":
         return insert_or_ignore(table)  # its writers come one after the other
     return mysql.insert(table).on_duplicate_key_update(id=table.id)
+
+
+class AddColumn(sa.schema.ExecutableDDLElement):
+    """ALTER TABLE ... ADD COLUMN: the column as a table would be made with it."""
+
+    def __init__(self, table_name: str, column: sa.Column) -> None:
+        self.table = sa.Table(table_name, sa.MetaData(), column)
+        self.column = column
+
+
+class RenameColumn(sa.schema.ExecutableDDLElement):
+    """ALTER TABLE ... RENAME COLUMN."""
+
+    def __init__(self, table_name: str, old_name: str, new_name: str) -> None:
+        self.table = sa.Table(table_name, sa.MetaData())
+        self.old_name, self.new_name = old_name, new_name
+
+
+class DropColumn(sa.schema.ExecutableDDLElement):
+    """ALTER TABLE ... DROP COLUMN."""
+
+    def __init__(self, table_name: str, name: str) -> None:
+        self.table = sa.Table(table_name, sa.MetaData())
+        self.name = name
+
+
+@compiles(AddColumn)
+def _add_column(element: AddColumn, compiler: Any, **_kw: Any) -> str:
+    return f"{_alter(element, compiler)} ADD COLUMN {compiler.get_column_specification(element.column)}"
+
+
+@compiles(RenameColumn)
+def _rename_column(element: RenameColumn, compiler: Any, **_kw: Any) -> str:
+    old_name, new_name = (_quoted(each, compiler) for each in (element.old_name, element.new_name))
+    return f"{_alter(element, compiler)} RENAME COLUMN {old_name} TO {new_name}"
+
+
+@compiles(DropColumn)
+def _drop_column(element: DropColumn, compiler: Any, **_kw: Any) -> str:
+    return f"{_alter(element, compiler)} DROP COLUMN {_quoted(element.name, compiler)}"
+
+
+def _alter(element: Any, compiler: Any) -> str:
+    return f"ALTER TABLE {compiler.preparer.format_table(element.table)}"
+
+
+def _quoted(name: str, compiler: Any) -> str:
+    return compiler.preparer.quote(name)

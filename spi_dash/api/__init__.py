@@ -2,7 +2,7 @@
 
 import flask
 
-from . import annotations, bundles, detection, documentation, files, health, images, tuboids, users
+from . import annotations, bundles, detection, documentation, files, health, images, projects, tuboids, users
 from .endpoint import Endpoint, add_endpoint
 from .failures import register_failures
 
@@ -13,6 +13,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *detection.ENDPOINTS,
     *tuboids.ENDPOINTS,
     *bundles.ENDPOINTS,
+    *projects.ENDPOINTS,
 )
 
 

@@ -95,13 +95,12 @@ def _request_body(endpoint: Endpoint) -> Schema | None:
     if endpoint.info is not None:
         schema = {"type": "array", "items": {"$ref": REF.format(model=endpoint.info.__name__)}}
     elif endpoint.body == "filters":
-        schema = {"type": ["array", "null"], "items": _filter_schema()}
+        schema = {"type": ["array", "null"], "items": _filter_schema(endpoint.filters)}
     return {"required": endpoint.body != "filters", "content": {"application/json": {"schema": schema}}}
 
 
-def _filter_schema() -> Schema:
+def _filter_schema(names: Sequence[str]) -> Schema:
     value = {"type": ["string", "number", "boolean", "null"], "description": "a LIKE pattern: % is anything"}
-    names = ("id", "username", "email", "is_admin", "can_write", "datetime_created", "api_version", "api_user_id")
     return {"type": "object", "properties": dict.fromkeys(names, value), "additionalProperties": False}
 
 

@@ -50,6 +50,7 @@ class Endpoint:
     handler: Callable[[Call], Any]
     info: type[BaseModel] | None = None
     body: Literal["infos", "filters", "bundle", "files", "none"] = "infos"
+    filters: tuple[str, ...] = ()  # what a body of LIKE patterns may name
     whats: tuple[str, ...] = ()  # values of <what>; with none named, any text is one
     answer: dict[str, Any] = field(default_factory=dict)  # JSON schema of the answer
     refusals: tuple[int, ...] = ()  # statuses beside the common ones

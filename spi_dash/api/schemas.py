@@ -113,6 +113,14 @@ COMPONENTS: dict[str, Schema] = {
             "lease_s": {**INT, "description": "claims end when there is no heartbeat for so long"},
         }
     ),
+    "ProjectRow": _object({**AUDIT, "name": TEXT, "description": _or_null(TEXT), "notes": _or_null(TEXT)}),
+    "PermissionRow": _object({**AUDIT, **NULL_ID, "parent_project_id": INT, "parent_user_id": INT, "level": INT}),
+    "ProjectSeriesRow": {
+        **_object({"id": INT, "device": TEXT, "start_datetime": TIME, "end_datetime": TIME}),
+        "description": "and the project's own columns",
+    },
+    "ProjectColumnRow": _object({"column_name": TEXT, "column_SQL_type": _or_null(TEXT, "null: renamed")}),
+    "DeletedColumnRow": _object({"column_name": TEXT}),
     "BundleUpload": _object({"url": _object({"url": TEXT, "fields": {"type": "object"}})}),
 }
 

@@ -58,7 +58,14 @@ def _row(user: UserInfo, with_email: bool = True) -> dict[str, Any]:
 
 ENDPOINTS = (
     Endpoint(path="/get_token", role="any", handler=get_token, body="none", answer=schemas.object_("Token")),
-    Endpoint(path="/get_users", role="any", handler=get_users, body="filters", answer=schemas.rows("UserRow")),
+    Endpoint(
+        path="/get_users",
+        role="any",
+        handler=get_users,
+        body="filters",
+        filters=users.FILTERS,
+        answer=schemas.rows("UserRow"),
+    ),
     Endpoint(
         path="/put_users",
         role="admin",
@@ -72,6 +79,7 @@ ENDPOINTS = (
         role="admin",
         handler=delete_users,
         body="filters",
+        filters=users.FILTERS,
         answer=schemas.rows("UserRow"),
         refusals=(409,),
     ),

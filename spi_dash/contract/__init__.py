@@ -28,6 +28,15 @@ from .base import (
 from .bundles import BUNDLE_NAME, BundleFile
 from .detection import MAX_REASON_CHARS, ClaimKey, Failure, Heartbeat, ReleasedClaim, WorkerName
 from .images import ImageKey, SeriesKey
+from .projects import (
+    NewProject,
+    ProjectColumn,
+    ProjectColumnKey,
+    ProjectKey,
+    ProjectLevel,
+    ProjectSeries,
+    ProjectSeriesKey,
+)
 from .tuboids import NewLabel, NewTuboidId, Shot, TuboidKey, TuboidSeriesInfo, parse_shots
 from .users import NewUser
 
@@ -51,11 +60,18 @@ __all__ = [
     "Info",
     "Moment",
     "NewLabel",
+    "NewProject",
     "NewTuboidId",
     "NewUser",
     "Outline",
     "Part",
     "Pixel",
+    "ProjectColumn",
+    "ProjectColumnKey",
+    "ProjectKey",
+    "ProjectLevel",
+    "ProjectSeries",
+    "ProjectSeriesKey",
     "ReleasedClaim",
     "SeriesKey",
     "Shot",

@@ -12,7 +12,8 @@ from typing import Any, Literal, get_args
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from ..models import AuditEntry
+from ..models import AuditEntry, Project, User
+from .projects import LEVEL_NAMES, Permission, ProjectInfo
 from .users import UserInfo
 
 Action = Literal[
@@ -28,6 +29,12 @@ Action = Literal[
     "bundle uploaded",
     "active bundle changed",
     "failures retried",
+    "project added",
+    "project changed",
+    "project deleted",
+    "project shared",
+    "project column",
+    "project series",
 ]
 ACTIONS: tuple[Action, ...] = get_args(Action)
 PAGE = 50
@@ -88,6 +95,35 @@ def record_upload(session: Session, user: UserInfo, keys: Iterable[str], now: da
         record(session, user, "bundle uploaded", name, now, f"{count} {'file' if count == 1 else 'files'}")
 
 
+def record_projects(
+    session: Session, user: UserInfo, action: Action, concerned: Iterable[ProjectInfo], now: datetime, details: str = ""
+) -> None:
+    """One entry for each project concerned."""
+    for each in concerned:
+        record(session, user, action, _project(each.id, each.name), now, details)
+
+
+def record_members(session: Session, user: UserInfo, given: Iterable[Permission], now: datetime) -> None:
+    """One entry for each level that was given, or taken."""
+    for each in given:
+        name = session.scalar(sa.select(Project.name).where(Project.id == each.parent_project_id))
+        member = session.scalar(sa.select(User.username).where(User.id == each.parent_user_id))
+        told = f"{member}: {LEVEL_NAMES.get(each.level, 'no longer')}"
+        record(session, user, "project shared", _project(each.parent_project_id, name or ""), now, told)
+
+
+def record_column(session: Session, user: UserInfo, project: ProjectInfo, details: str, now: datetime) -> None:
+    """One entry for a column that was added, renamed or deleted."""
+    record_projects(session, user, "project column", [project], now, details)
+
+
+def record_series(session: Session, user: UserInfo, project_ids: Iterable[int], done: str, now: datetime) -> None:
+    """One entry for each project: how many of its series were changed or deleted."""
+    for project_id, count in sorted(Counter(project_ids).items()):
+        name = session.scalar(sa.select(Project.name).where(Project.id == project_id))
+        record(session, user, "project series", _project(project_id, name or ""), now, f"{count} {done}")
+
+
 def list_entries(session: Session, before_id: int | None = None, limit: int = PAGE) -> tuple[Sequence[Entry], bool]:
     """A page of entries, newest first, and whether there are older ones.
 
@@ -100,6 +136,10 @@ def list_entries(session: Session, before_id: int | None = None, limit: int = PA
         query = query.where(AuditEntry.id < before_id)
     rows = session.execute(query).all()
     return [Entry(**row._mapping) for row in rows[:limit]], len(rows) > limit
+
+
+def _project(project_id: int, name: str) -> str:
+    return f"{name} (project {project_id})"
 
 
 def _cut(text: str, max_chars: int) -> str:

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from ..contract import ImageKey, SeriesKey
 from ..models import Image
-from .users import like
+from .filters import like
 
 KEYS_PER_QUERY = 500
 

@@ -1,7 +1,6 @@
 """Users: who may do what."""
 
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, get_args
@@ -9,16 +8,16 @@ from typing import Any, Literal, get_args
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from ..contract import API_VERSION, parse_moment
+from ..contract import API_VERSION
 from ..errors import ConfigError, Conflict, Forbidden, InvalidInput, NotFound
 from ..models import SignIn, User
+from .filters import select
 from .passwords import hash_password
 
 Role = Literal["read_only_user", "read_write_user", "admin"]  # each may do what those before it may
 ROLES: tuple[Role, ...] = get_args(Role)
 FILTERS = ("id", "username", "email", "is_admin", "can_write", "datetime_created", "api_version", "api_user_id")
-Test = Callable[[str | None], bool]
-MAX_NAME_CHARS, MAX_EMAIL_CHARS, MAX_PATTERN_CHARS = 32, 64, 256
+MAX_NAME_CHARS, MAX_EMAIL_CHARS = 32, 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,9 +84,8 @@ def list_users(session: Session, filters: Sequence[Mapping[str, Any]] | None = N
     Raises:
         InvalidInput: names the key that is not a column, or has no usable value.
     """
-    tests = [_matcher(each) for each in ([{}] if filters is None else filters)]
     users = [user_from_row(row) for row in session.execute(sa.select(*COLUMNS).order_by(User.id))]
-    return [user for test in tests for user in users if all(test[key](_text(getattr(user, key))) for key in test)]
+    return select(users, filters, FILTERS, "users")
 
 
 def get_user(session: Session, user_id: int) -> UserInfo:
@@ -235,59 +233,3 @@ def _refuse_last_admin(session: Session, ids: set[int], verb: str) -> None:
     admins = set(session.scalars(able.order_by(User.id).with_for_update()))
     if admins and admins <= ids:
         raise Conflict(f"this would {verb} the last admin who can sign in", user_ids=sorted(admins))
-
-
-def _matcher(filters: Mapping[str, Any]) -> dict[str, Test]:
-    tests: dict[str, Test] = {}
-    for key, value in filters.items():
-        if key not in FILTERS:
-            raise InvalidInput(f"users have no {key!r} to search for: there are {', '.join(FILTERS)}", field=key)
-        if value is not None and not isinstance(value, str | int | float | datetime):
-            raise InvalidInput(f"{key}: must be text or a number", field=key)
-        pattern = _text(value)
-        if key == "datetime_created" and pattern is not None:
-            pattern = _as_stored(pattern)
-        tests[key] = like(pattern)
-    return tests
-
-
-def like(pattern: str | None) -> Test:
-    """SQL's LIKE, letter case ignored, the same for every database: a test for a text; null never matches.
-
-    % is any run of characters, _ is one, a backslash takes the next one literally. Work is linear in the text per
-    part of the pattern: a part once found is not looked for again, as the first place is as good as any later one.
-    """
-    if pattern is None:
-        return lambda text: False
-    if len(pattern) > MAX_PATTERN_CHARS:
-        raise InvalidInput(f"a pattern has at most {MAX_PATTERN_CHARS} characters")
-    parts = [""]
-    for token in re.findall(r"\\.|.", pattern, re.DOTALL):
-        if token == "%":
-            parts.append("")
-        else:
-            parts[-1] += "." if token == "_" else re.escape(token[-1])
-    first, *rest = parts
-    middle = "".join(f"(?>.*?{part})" for part in rest[:-1])
-    last = f".*{rest[-1]}" if rest else ""
-    expression = re.compile(first + middle + last, re.DOTALL | re.IGNORECASE)
-    return lambda text: text is not None and expression.fullmatch(text) is not None
-
-
-def _text(value: Any) -> str | None:
-    """A value as LIKE sees it in both databases: true is 1, times are 2020-06-20 21:33:24."""
-    if value is None or isinstance(value, str):
-        return value
-    if isinstance(value, datetime):
-        return str(value.replace(microsecond=0))
-    return str(value) if isinstance(value, float) and not value.is_integer() else str(int(value))
-
-
-def _as_stored(pattern: str) -> str:
-    """A complete time in either dialect of the wire, as _text() writes it; anything else is a pattern already."""
-    if re.fullmatch(r"\d{4}-\d\d-\d\d[T_]\d\d[:-]\d\d[:-]\d\dZ?", pattern, re.ASCII) is None:
-        return pattern
-    try:
-        return str(parse_moment(pattern))
-    except ValueError:
-        return pattern

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from test_api_annotations import *  # noqa: F403
 from test_api_bundles import *  # noqa: F403
 from test_api_images import *  # noqa: F403
+from test_api_projects import *  # noqa: F403
 from test_api_tuboids import *  # noqa: F403
 from test_api_users import *  # noqa: F403
 
@@ -39,7 +40,10 @@ def config(config, mariadb_database):
     with mariadb_database.begin() as session:
         for table in reversed(Base.metadata.sorted_tables):
             session.execute(sa.delete(table))
-        for table in ("images", "uid_annotations", "users"):
+        for name in sa.inspect(session.connection()).get_table_names():
+            if name.startswith("project_series_"):
+                session.execute(sa.schema.DropTable(sa.Table(name, sa.MetaData())))
+        for table in ("images", "uid_annotations", "users", "projects"):
             session.execute(sa.text(f"ALTER TABLE {table} AUTO_INCREMENT = 1"))
     return replace(config, database_url=mariadb_database.engine.url.render_as_string(hide_password=False))
 
