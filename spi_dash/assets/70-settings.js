@@ -4,6 +4,9 @@ spi.settings = {
     count: 0,
     waiting: new Map(),
 
+    /** Whose stores carry questions and answers: those of the page that is open. */
+    page: () => document.querySelector("[data-actions]")?.dataset.actions || "settings",
+
     /** Ask the server to do something; resolves with its answer, {error} when it was refused. */
     act(action, values, longest = 60_000) {
         const n = ++spi.settings.count;
@@ -11,7 +14,7 @@ spi.settings = {
             const late = () => resolve({error: "The server does not answer. Please try again.", field: ""});
             const timer = setTimeout(late, longest);
             spi.settings.waiting.set(n, (answer) => { clearTimeout(timer); resolve(answer); });
-            dash_clientside.set_props("settings-request", {data: {n, action, values}});
+            dash_clientside.set_props(`${spi.settings.page()}-request`, {data: {n, action, values}});
         });
     },
 
@@ -47,10 +50,12 @@ dash_clientside.settings = {
         const resolve = spi.settings.waiting.get(answer.n);
         spi.settings.waiting.delete(answer.n);
         if (resolve) resolve(answer);
+        if (answer.go) location.assign(answer.go);
         if (answer.said) spi.toast.show(answer.said, "", "quiet");
         setTimeout(() => {
-            if (!spi.settings.waiting.size) dash_clientside.set_props("settings-request", {data: null});
-            dash_clientside.set_props("settings-answer", {data: null});
+            const page = spi.settings.page();
+            if (!spi.settings.waiting.size) dash_clientside.set_props(`${page}-request`, {data: null});
+            dash_clientside.set_props(`${page}-answer`, {data: null});
         });
         return (answer.changes || []).length ? {n: answer.n, changes: answer.changes} : dash_clientside.no_update;
     },

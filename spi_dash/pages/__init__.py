@@ -2,9 +2,9 @@
 
 import dash
 
-from . import data, explore, frames, image, settings, shell
+from . import data, explore, frames, image, project, projects, settings, shell
 
-PAGES = (explore, data, image, settings)
+PAGES = (explore, data, image, projects, project, settings)
 
 
 def register_pages(app: dash.Dash) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from ..contract import ProjectSeries
+from ..contract import ProjectSeries, parse
 from ..errors import Conflict, InvalidInput, NotFound
 from . import project_tables
 from .project_tables import FIXED, Column
@@ -48,6 +48,17 @@ def put_series(session: Session, user: UserInfo, infos: Sequence[ProjectSeries])
         table, columns = tables[info.project_id]
         rows.append(_put(session, table, columns, info, index))
     return rows
+
+
+def put_values(session: Session, user: UserInfo, project_id: int, values: Mapping[str, Any]) -> Row:
+    """Add or change one row with what somebody typed; empty text is nothing. As put_series()."""
+    typed = {name: value.strip() or None if isinstance(value, str) else value for name, value in values.items()}
+    if isinstance(typed.get("device"), str):
+        typed["device"] = typed["device"].lower()
+    for name in MANDATORY:
+        if name in typed and typed[name] is None:
+            raise InvalidInput(f"{name}: is needed", field=name)
+    return put_series(session, user, [parse(ProjectSeries, {**typed, "project_id": project_id})])[0]
 
 
 def delete_series(session: Session, user: UserInfo, project_id: int, row_id: int) -> list[Row]:

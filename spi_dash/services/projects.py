@@ -8,9 +8,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from ..contract import API_VERSION, NewProject, ProjectLevel
-from ..errors import Forbidden, NotFound
-from ..models import Project, ProjectPermission
+from ..contract import API_VERSION, NewProject, ProjectLevel, parse
+from ..errors import Conflict, Forbidden, NotFound
+from ..models import Project, ProjectPermission, User
 from .filters import select
 from .users import UserInfo, get_user
 
@@ -44,6 +44,15 @@ class Permission:
     datetime_created: datetime
     api_version: str | None
     api_user_id: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Member:
+    """Somebody who may at least look."""
+
+    user_id: int
+    username: str
+    level: int
 
 
 COLUMNS = tuple(getattr(Project, name) for name in ProjectInfo.__dataclass_fields__ if name != "level")
@@ -145,6 +154,41 @@ def set_level(session: Session, user: UserInfo, info: ProjectLevel, now: datetim
     else:
         session.execute(sa.update(ProjectPermission).where(mine).values(level=info.level))
     return Permission(id=None, **key, level=info.level, **audit)
+
+
+def new_project(name: str, description: str, notes: str) -> NewProject:
+    """What somebody wrote into a form; InvalidInput names the field."""
+    given = {"name": name.strip(), "description": description.strip() or None, "notes": notes.strip() or None}
+    return parse(NewProject, given)
+
+
+def list_members(session: Session, project_id: int) -> list[Member]:
+    """Who may at least look, admins first."""
+    query = (
+        sa.select(User.id, User.username, ProjectPermission.level)
+        .join(ProjectPermission, ProjectPermission.parent_user_id == User.id)
+        .where(ProjectPermission.parent_project_id == project_id, ProjectPermission.level >= VIEWER)
+    )
+    found = [Member(user_id=row[0], username=row[1], level=row[2]) for row in session.execute(query)]
+    return sorted(found, key=lambda each: (-each.level, each.username.casefold()))
+
+
+def change_member(
+    session: Session, user: UserInfo, project_id: int, user_id: int, level: int, now: datetime
+) -> Permission:
+    """Give somebody a level, or take it with 0; as set_level(), but a project keeps an admin.
+
+    Raises:
+        Conflict: this would take the project's last admin.
+    """
+    info = parse(ProjectLevel, {"project_id": project_id, "user_id": user_id, "level": level})
+    given = set_level(session, user, info, now)
+    if level < ADMIN and all(each.level < ADMIN for each in list_members(session, project_id)):
+        raise Conflict("the project needs an admin: make somebody else its admin first", field="level")
+    if level == 0:
+        key = {"parent_project_id": project_id, "parent_user_id": user_id}
+        session.execute(sa.delete(ProjectPermission).filter_by(**key))
+    return given
 
 
 def _of_user(user: UserInfo) -> sa.Select:

@@ -51,7 +51,12 @@ def test_screenshots(browser, request, state, size, theme):
     page.fill("input[name=username]", ADMIN)
     page.fill("input[name=password]", PASSWORD)
     page.click("button[type=submit]")
-    for path, name in (("/?start=-7d", "explore"), ("/data?start=-7d", "data"), ("/settings", "settings")):
+    for path, name in (
+        ("/?start=-7d", "explore"),
+        ("/data?start=-7d", "data"),
+        ("/projects", "projects"),
+        ("/settings", "settings"),
+    ):
         page.goto(live.url + path)
         shot(name)
     if state == "full":
@@ -60,7 +65,7 @@ def test_screenshots(browser, request, state, size, theme):
         page.goto(f"{live.url}/image/{row['device']}/{row['datetime']:%Y-%m-%d_%H-%M-%S}")
         shot("viewer")
     context.close()
-    assert len(shot.taken) == (5 if state == "full" else 4)
+    assert len(shot.taken) == (6 if state == "full" else 5)
 
 
 class Camera:
