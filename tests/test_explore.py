@@ -148,6 +148,41 @@ def test_the_newest_version_is_the_default(add, look):
     assert (found.detector.version, row.n_objects) == ("1.9", 1)
 
 
+@pytest.mark.parametrize("bucketed", [False, True])
+def test_two_versions_are_compared_each_with_its_denominator(database, add, look, monkeypatch, bucketed):
+    first = add(at=NOW - 2 * HOUR, objects=3, version="1.10")
+    add(at=NOW - 26 * HOUR, objects=5, version="1.10")
+    audit = {"datetime_created": NOW, "api_version": "1.0.0", "api_user_id": 1}
+    also = {"algo_name": "uid", "algo_version": "1.9", "n_objects": 2, "json": "{}", **audit}
+    with database.begin() as session:
+        session.execute(sa.insert(UidAnnotation).values(parent_image_id=first, **also))
+    if bucketed:
+        monkeypatch.setattr(explore, "_most_images", lambda *_: 10**6)
+    found, _ = look("?start=-48h")
+    compared = explore.find_compared("?start=-48h&compare=uid%201.9", found)
+    with database.read() as session:
+        (row,) = explore.list_rows(session, found, compared)
+    assert (row.bucket_s > 0, compared.version) == (bucketed, "1.9")
+    assert (row.n_annotated, row.n_objects, row.n_annotated_2, row.n_objects_2) == (2, 8, 1, 2)
+    assert row.values["sum_objects_2"].tolist() == pytest.approx([np.nan, 2], nan_ok=True)
+
+
+def test_a_version_is_not_compared_with_itself_or_with_none(add, look):
+    add(objects=1)
+    found, _ = look()
+    assert [explore.find_compared(search, found) for search in ("?compare=1.0", "?compare=2", "")] == [None] * 3
+
+
+def test_a_gap_between_the_hours_of_a_bucket_is_measured(add, look, monkeypatch):
+    for minutes in (0, 20, 40, 300, 320):
+        add(at=datetime(2022, 7, 10) + timedelta(minutes=minutes))
+    monkeypatch.setattr(explore, "POINTS_PER_PAGE", 0)
+    monkeypatch.setattr(explore, "BUCKETS_S", (6 * 3600,))
+    monkeypatch.setattr(explore, "_most_images", lambda *_: 10**6)
+    _, (row,) = look("?start=2022-07-10T00:00Z&end=2022-07-10T12:00Z")
+    assert row.values["between_s"].tolist() == [260 * 60]
+
+
 def test_the_default_range_finds_the_data(add, look):
     add(at=NOW - timedelta(days=400))
     found, (row,) = look()

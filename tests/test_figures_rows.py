@@ -1,5 +1,7 @@
 """What is packed for the browser can be unpacked, and a gap is a gap."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -7,17 +9,28 @@ from spi_dash.figures import rows
 
 
 def unpack(text: str, scale: int) -> list[float]:
-    total, values = 0, []
-    for part in text.split(","):
-        total += int(part or 0)
-        values.append(total / scale if part else np.nan)
+    """As assets/30-series.js does it."""
+    step, codes, far = text.split(" ")
+    others, total, values = iter(far.split(",")), 0, []
+    for code in codes.encode():
+        if code != ord("!"):
+            total += int(step) + (int(next(others)) if code == ord("~") else code - 80 - (code > 92))
+        values.append(np.nan if code == ord("!") else total / scale)
     return values
 
 
-@pytest.mark.parametrize("values", [[1.5, np.nan, -2.25, 0], [np.nan, np.nan], [7], [0.1, 0.2, 0.3]])
+@pytest.mark.parametrize("values", [[1.5, np.nan, -2.25, 0], [np.nan, np.nan], [7], [], [1e9, 1e9 + 1, 5, 4.1]])
 def test_packing_keeps_the_values(values):
     packed = rows.pack(np.array(values, dtype=float), 10)
     assert unpack(packed, 10) == pytest.approx(values, abs=0.05, nan_ok=True)
+
+
+@pytest.mark.parametrize("step", range(-50, 51))
+def test_every_difference_is_printable_and_needs_no_escape(step):
+    values = np.cumsum([1000, 0, 0, step, step, 0, 0, 0])
+    packed = rows.pack(values.astype(float), 1)
+    assert json.dumps(packed) == f'"{packed}"'
+    assert unpack(packed, 1) == values.tolist()
 
 
 def test_rounding_does_not_add_up():
@@ -38,6 +51,19 @@ def test_a_gap_is_where_the_line_breaks():
     assert rows.find_gaps(first, first, 1200).tolist() == [3]
 
 
+def test_a_bucket_that_hides_a_gap_says_how_long_it_is():
+    six_hours = {"first_s": np.array([0.0, 21_600, 43_200]), "last_s": np.array([20_400.0, 42_000, 63_600])}
+    complete, between, missing = (18, 0), (6, 14_400), (10, 0)
+    counts, longest = np.array([complete, between, missing], dtype=float).T
+    holes = rows.find_holes({**six_hours, "n_images": counts, "between_s": longest}, 1200)
+    assert holes == [[1, 15_600], [2, 10_800]]
+
+
+def test_a_picture_missed_now_and_then_is_no_gap():
+    values = {"first_s": np.zeros(1), "last_s": np.array([20_400.0]), "n_images": np.array([16.0])}
+    assert rows.find_holes({**values, "between_s": np.array([2400.0])}, 1200) == []
+
+
 def test_not_processed_is_not_zero():
-    values = {"n_annotated": np.array([0.0, 2.0, 1.0]), "sum_objects": np.array([np.nan, 5.0, 0.0])}
-    assert rows.insects_per_image(values).tolist() == pytest.approx([np.nan, 2.5, 0], nan_ok=True)
+    n_annotated, sum_objects = np.array([0.0, 2.0, 1.0]), np.array([np.nan, 5.0, 0.0])
+    assert rows.insects_per_image(n_annotated, sum_objects).tolist() == pytest.approx([np.nan, 2.5, 0], nan_ok=True)

@@ -126,6 +126,15 @@ def test_only_changed_rows_are_sent_again(asked, make_image):
     assert changed["change"] > held["change"]
 
 
+def test_days_that_the_browser_holds_are_not_sent_again(asked, make_image):
+    make_image()
+    held = json.loads(asked(explore.show_rows, {"search": ""})[0])
+    again = json.loads(asked(explore.show_rows, {"search": "?start=-7d"}, held["days_key"])[0])
+    assert (held["days"] is None, again["days"]) == (False, None)
+    make_image("bbbbbbbb")
+    assert json.loads(asked(explore.show_rows, {"search": ""}, held["days_key"])[0])["days"] is not None
+
+
 def test_a_writer_names_a_trap_and_a_reader_may_not(asked, accounts, make_image):
     make_image()
     asked(shell.show_scope, {"search": ""})

@@ -1,14 +1,17 @@
 /* Rows as figures/rows.py packs them, into arrays to draw. */
 "use strict";
 spi.series = {
-    /** Differences to numbers; NaN where nothing is. */
+    NOTHING: 33, FAR: 126, ZERO: 80, BACKSLASH: 92,
+
+    /** Differences to numbers, see pack() of figures/rows.py; NaN where nothing is. */
     unpack(text, scale = 1, length = 0) {
         if (!text) return new Float64Array(length).fill(NaN);
-        const parts = text.split(","), values = new Float64Array(parts.length);
-        let sum = 0;
-        for (let i = 0; i < parts.length; i++) {
-            if (parts[i] === "") values[i] = NaN;
-            else values[i] = (sum += +parts[i]) / scale;
+        const [step, codes, others] = text.split(" "), far = others.split(","), values = new Float64Array(codes.length);
+        const {NOTHING, FAR, ZERO, BACKSLASH} = spi.series, usual = +step;
+        for (let i = 0, sum = 0, k = 0; i < codes.length; i++) {
+            const code = codes.charCodeAt(i);
+            if (code === NOTHING) values[i] = NaN;
+            else values[i] = (sum += usual + (code === FAR ? +far[k++] : code - ZERO - (code > BACKSLASH))) / scale;
         }
         return values;
     },
@@ -18,7 +21,9 @@ spi.series = {
         const unpack = (name, scale = 1) => spi.series.unpack(packed[name], scale, n);
         const row = {...packed, t, n: unpack("n"), done: unpack("done"), temp: unpack("temp", 10), hum: unpack("hum"),
             lum: unpack("lum", 10), low: unpack("min_temp", 10), high: unpack("max_temp", 10),
-            insects: unpack("insects", bucket ? 10 : 1), most: unpack("most"), afterGap: new Set(packed.gaps)};
+            insects: unpack("insects", bucket ? 10 : 1), afterGap: new Set(packed.gaps), holes: new Map(packed.holes)};
+        if (packed.insects2 !== undefined)
+            Object.assign(row, {insects2: unpack("insects2", bucket ? 10 : 1), done2: unpack("done2")});
         row.from = row.t.map((t) => (bucket ? Math.floor(t / bucket) * bucket : t));
         row.x = bucket ? row.from.map((t) => t + bucket / 2) : row.t;
         return row;
@@ -61,7 +66,7 @@ spi.series = {
         const {range} = spi.series;
         const temp = [range(rows, "low"), range(rows, "high"), range(rows, "temp")].filter(Boolean).flat();
         const low = Math.floor(Math.min(...temp, 5) / 5) * 5, high = Math.ceil(Math.max(...temp, low + 15) / 5) * 5;
-        const insects = range(rows, "insects");
-        return {temp: [low, high], insects: Math.max(5, insects ? insects[1] * 1.08 : 5), lum: spi.series.atLeast(range(rows, "lum") || [0, 1], 2)};
+        const counts = [range(rows, "insects"), range(rows.filter((row) => row.insects2), "insects2")].filter(Boolean).flat();
+        return {temp: [low, high], insects: Math.max(5, ...counts.map((most) => most * 1.08)), lum: spi.series.atLeast(range(rows, "lum") || [0, 1], 2)};
     },
 };

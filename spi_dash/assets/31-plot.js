@@ -2,7 +2,7 @@
 "use strict";
 spi.plot = {
     LEFT: 40, RIGHT: 40, STRIP: 6,
-    DASH: [4, 3],
+    DASH: [4, 3], DOTS: [1.75, 2.5],
 
     x: (view, t) => spi.plot.LEFT + ((t - view.start) / (view.end - view.start)) * view.plotWidth,
     t: (view, x) => view.start + ((x - spi.plot.LEFT) / view.plotWidth) * (view.end - view.start),
@@ -10,7 +10,7 @@ spi.plot = {
     /** Colours of the theme, read once per drawing of all rows. */
     look() {
         const style = getComputedStyle(document.documentElement), get = (name) => style.getPropertyValue(name).trim();
-        return {ink: get("--ink"), quiet: get("--quiet"), temp: get("--temp"), hum: get("--hum"), grid: get("--grid"),
+        return {ink: get("--ink"), quiet: get("--quiet"), temp: get("--temp"), hum: get("--hum"), grid: get("--grid"), also: get("--also"),
             dark: get("--light-low"), bright: get("--light-high"), paper: get("--paper"), font: get("--font-small")};
     },
 
@@ -31,6 +31,7 @@ spi.plot = {
         spi.plot.nights(pen, row, view, look);
         spi.plot.gaps(pen, row, view, look);
         if (view.series.insects) spi.plot.insects(pen, row, view, scales, look);
+        if (view.series.insects && row.insects2) spi.plot.also(pen, row, view, scales, look);
         if (view.series.hum) spi.plot.line(pen, row, view, "hum", [0, 100], look.hum, spi.plot.DASH);
         if (view.series.temp) spi.plot.band(pen, row, view, scales, look);
         if (view.series.temp) spi.plot.line(pen, row, view, "temp", scales.temp, look.temp, []);
@@ -97,6 +98,16 @@ spi.plot = {
             pen.restore();
             if (end - x > 120) spi.plot.gapText(pen, to - from, (x + end) / 2, view, look);
         }
+        spi.plot.holes(pen, row, view, look);
+    },
+
+    /** Gaps inside of points: a notch at the foot of the plot, as wide as the gap is long. */
+    holes(pen, row, view, look) {
+        pen.fillStyle = look.quiet;
+        for (const [i, seconds] of row.holes) {
+            const x = spi.plot.x(view, row.x[i]), width = Math.max(2, (seconds / (view.end - view.start)) * view.plotWidth);
+            pen.fillRect(x - width / 2, view.height - 3, width, 3);
+        }
     },
 
     gapText(pen, seconds, x, view, look) {
@@ -109,12 +120,13 @@ spi.plot = {
         pen.fillText(text, x, y);
     },
 
-    insects(pen, row, view, scales, look) {
+    /** A step line and the area below it; broken where nothing was processed, and at gaps. */
+    steps(row, values, view, scales) {
         const base = view.height - 1, top = (value) => base - (value / scales.insects) * (view.height - 8);
         const line = new Path2D(), area = new Path2D();
         let open = false, right = 0;
         for (let i = 0; i < row.t.length; i++) {
-            const value = row.insects[i];
+            const value = values[i];
             if (open && (Number.isNaN(value) || row.afterGap.has(i))) {
                 area.lineTo(right, base);
                 open = false;
@@ -133,6 +145,11 @@ spi.plot = {
             open = true;
         }
         if (open) area.lineTo(right, base);
+        return [line, area];
+    },
+
+    insects(pen, row, view, scales, look) {
+        const [line, area] = spi.plot.steps(row, row.insects, view, scales);
         pen.fillStyle = look.ink;
         pen.globalAlpha = 0.07;
         pen.fill(area);
@@ -142,11 +159,21 @@ spi.plot = {
         pen.stroke(line);
     },
 
+    /** What the compared version found: dotted, without area. */
+    also(pen, row, view, scales, look) {
+        pen.strokeStyle = look.also;
+        pen.lineWidth = 1.75;
+        pen.setLineDash(spi.plot.DOTS);
+        pen.stroke(spi.plot.steps(row, row.insects2, view, scales)[0]);
+        pen.setLineDash([]);
+    },
+
     line(pen, row, view, name, scale, colour, dash) {
         const values = row[name], path = new Path2D(), dots = new Path2D();
+        const holed = (i) => (row.holes.get(i) || 0) > row.bucket / 2;
         let run = 0;
         for (let i = 0; i <= values.length; i++) {
-            const ends = i === values.length || Number.isNaN(values[i]) || row.afterGap.has(i);
+            const ends = i === values.length || Number.isNaN(values[i]) || row.afterGap.has(i) || holed(i) || holed(i - 1);
             if (ends && run === 1) {
                 const x = spi.plot.x(view, row.x[i - 1]), y = spi.plot.y(view, values[i - 1], scale);
                 dots.moveTo(x + 1.5, y);
@@ -181,13 +208,21 @@ spi.plot = {
     },
 
     light(pen, row, view, scales, look) {
-        const [low, high] = scales.lum, y = view.height + 2;
+        const [low, high] = scales.lum, y = view.height + 2, shades = spi.plot.shades(look);
         for (let i = 0; i < row.lum.length; i++) {
             if (Number.isNaN(row.lum[i])) continue;
             const x = spi.plot.x(view, row.from[i]), end = spi.plot.x(view, spi.series.until(row, i));
-            const part = high > low ? (row.lum[i] - low) / (high - low) : 0.5;
-            pen.fillStyle = `color-mix(in srgb, ${look.bright} ${Math.round(part * 100)}%, ${look.dark})`;
+            const part = high > low ? Math.max(0, Math.min(1, (row.lum[i] - low) / (high - low))) : 0.5;
+            pen.fillStyle = shades[Math.round(part * (shades.length - 1))];
             pen.fillRect(x, y, Math.max(end - x, 0.7) + 0.3, spi.plot.STRIP);
         }
+    },
+
+    /** Thirty-two colours from dark to bright: a canvas parses each `color-mix` anew. */
+    shades(look) {
+        const parse = (text) => [1, 3, 5].map((at) => parseInt(text.slice(at, at + 2), 16));
+        const [dark, bright] = [parse(look.dark), parse(look.bright)];
+        return (look.shades ||= Array.from({length: 32}, (_, k) =>
+            `rgb(${dark.map((value, c) => Math.round(value + ((bright[c] - value) * k) / 31)).join()})`));
     },
 };

@@ -10,7 +10,7 @@ spi.explore = {
         const {explore} = spi, held = explore.data;
         document.body.classList.remove("is-loading");
         if (data.partial) {
-            const same = held && ["start", "end", "bucket", "detector", "zone"].every((name) => held[name] === data[name]);
+            const same = held && ["start", "end", "bucket", "detector", "compare", "zone"].every((name) => held[name] === data[name]);
             if (!same || held.devices.join() !== data.devices.join()) {
                 spi.scope.shown = null;
                 return spi.scope.tell();
@@ -19,7 +19,9 @@ spi.explore = {
             explore.rows = explore.rows.map((row) => fresh.get(row.device) || row);
         } else explore.rows = data.rows.map(spi.series.row);
         const zoomed = data.partial && (explore.view.start !== held.start || explore.view.end !== held.end);
+        data.days ||= held.days;
         explore.data = data;
+        spi.compare.offer(data);
         spi.time.use(data);
         const {start, end} = zoomed ? explore.view : data;
         explore.show(start, end);
@@ -52,7 +54,6 @@ spi.explore = {
             node.spiRow = row;
             node.spiStale = true;
             explore.nodes.set(row.device, node);
-            spi.label.fill(node.querySelector(".label"), row, explore.data);
             if (node.parentNode !== root) explore.watcher.observe(node);
             else if (node.spiNear) explore.paint(node);
             root.append(node);
@@ -67,7 +68,7 @@ spi.explore = {
         const canvas = spi.make("canvas.plot", {role: "img", tabindex: "0", "aria-label": spi.label.sentence(row)});
         const side = spi.make("div.side", {}, [canvas, spi.make("div.strip")]);
         return spi.make("section.row", {"data-device": row.device, "aria-label": row.name || row.device},
-            [spi.make("div.label"), side]);
+            [spi.make("div.label", {}, [spi.make("div.name", {}, row.name || row.device)]), side]);
     },
 
     seen(entries) {
@@ -80,6 +81,7 @@ spi.explore = {
     paint(node) {
         const {explore} = spi, row = node.spiRow, canvas = node.querySelector("canvas");
         node.spiStale = false;
+        spi.label.fill(node.querySelector(".label"), row, explore.data);
         const scales = explore.shared ? explore.common : {...spi.series.scales([row]), lum: explore.common.lum};
         spi.plot.draw(canvas, row, explore.view, scales, explore.look);
         canvas.setAttribute("aria-label", spi.label.sentence(row));
@@ -122,9 +124,29 @@ spi.label = {
         const waiting = row.images - row.annotated;
         return `${row.name || row.device}: ${spi.number(row.images)} pictures, ` +
             `${spi.number(row.objects)} outlines in ${spi.number(row.annotated)} of them` +
-            (waiting ? `, ${spi.number(waiting)} awaiting detection` : "");
+            (waiting ? `, ${spi.number(waiting)} awaiting detection` : "") +
+            (row.insects2 ? `; compared: ${spi.number(row.objects2)} outlines in ${spi.number(row.annotated2)}` : "");
     },
 };
+
+/* The choice of a second detector version, offered where there are two. */
+spi.compare = {
+    offer({detectors, detector, compare}) {
+        const box = document.querySelector(".compare-with"), choice = box.querySelector("select");
+        const others = detectors.filter(([key]) => key !== detector), several = new Set(detectors.map(([, name]) => name)).size > 1;
+        box.hidden = !others.length;
+        box.classList.toggle("on", Boolean(compare));
+        choice.replaceChildren(...[["", "", "nothing"], ...others].map(([value, name, text]) =>
+            spi.make("option", {value, ...(value === compare ? {selected: ""} : {})}, several && name ? `${text} · ${name}` : text)));
+    },
+
+    /** The version that the address asks for, as frames are asked for it. */
+    wanted: () => new URLSearchParams(location.search).get("compare") || "",
+};
+
+document.addEventListener("change", (event) => {
+    if (event.target.matches("select.compare")) spi.scope.go({compare: event.target.value});
+});
 
 /* The time axis below all rows. */
 spi.axis = {
@@ -141,8 +163,9 @@ spi.axis = {
 
 dash_clientside.explore = {
     draw(text) {
-        if (text) spi.explore.take(JSON.parse(text));
-        return dash_clientside.no_update;
+        if (!text) return dash_clientside.no_update;
+        spi.explore.take(JSON.parse(text));
+        return spi.explore.data.days_key;
     },
 
     named() {

@@ -119,7 +119,7 @@ spi.pointer = {
 document.addEventListener("pointermove", spi.pointer.move);
 document.addEventListener("pointerdown", spi.pointer.down);
 document.addEventListener("pointerup", spi.pointer.up, true);
-document.addEventListener("pointerleave", spi.tooltip && spi.tooltip.hide);
+document.documentElement.addEventListener("pointerleave", () => spi.tooltip.hide());
 document.addEventListener("wheel", spi.pointer.wheel, {passive: false});
 document.addEventListener("click", spi.pointer.click);
 document.addEventListener("keydown", spi.pointer.key);

@@ -68,17 +68,27 @@ spi.tooltip = {
         const insects = some(row.insects[i]) ? spi.make("b", {}, spi.tooltip.count(row, i)) : "not processed yet";
         const head = parts.length ? parts.join(" · ") + " · " : "no sensor values · ";
         const mean = row.bucket ? spi.make("div.tip-mean", {}, spi.tooltip.bucket(row, i)) : "";
-        return [head, insects, mean];
+        const also = row.insects2 ? spi.make("div.tip-also", {}, spi.tooltip.compared(row, i)) : "";
+        return [head, insects, also, mean];
     },
 
-    count(row, i) {
-        const value = row.insects[i], text = row.bucket ? value.toFixed(1).replace(/\.0$/, "") : String(value);
+    /** The count of the compared version, with its denominator. */
+    compared(row, i) {
+        const version = spi.explore.data.detectors.find(([key]) => key === spi.explore.data.compare)[2];
+        if (Number.isNaN(row.insects2[i])) return `not processed by ${version}`;
+        return `${spi.tooltip.count(row, i, row.insects2)} by ${version}` + (row.bucket ? `, ${row.done2[i]} processed` : "");
+    },
+
+    count(row, i, values = row.insects) {
+        const value = values[i], text = row.bucket ? value.toFixed(1).replace(/\.0$/, "") : String(value);
         return `${text} ${value === 1 ? "insect" : "insects"}`;
     },
 
     bucket(row, i) {
         const hours = row.bucket / 3600, length = hours < 24 ? `${hours} h` : `${hours / 24} d`;
+        const hole = row.holes.get(i);
         return `means of ${row.n[i]} pictures in ${length}, ${row.done[i]} processed` +
+            (hole ? ` · ${spi.time.ago(hole)} without pictures` : "") +
             (Number.isNaN(row.low[i]) ? "" : ` · ${row.low[i].toFixed(1)} to ${row.high[i].toFixed(1)} °C`);
     },
 };

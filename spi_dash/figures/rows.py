@@ -1,7 +1,7 @@
-"""Explore's rows as the browser draws them: integers written as differences, gaps named, nothing computed twice.
+"""Explore's rows as the browser draws them: whole numbers as differences, gaps named, nothing computed twice.
 
-A year of 50 traps is 150,000 numbers. As differences they compress to a fifth of what a plotting library's JSON takes,
-and assets/explore draws them on a canvas in a few milliseconds per row.
+A year of 50 traps is 150,000 numbers. As differences, one character each, they compress to a fifth of what a plotting
+library's JSON takes, and assets/3*.js draw them on a canvas in a few milliseconds per row.
 """
 
 from collections.abc import Sequence
@@ -14,6 +14,10 @@ from .night import find_nights
 NIGHTS_DAYS = 62  # in longer ranges nights are narrower than the eye wants
 SCALES = {"temp": 10, "min_temp": 10, "max_temp": 10, "hum": 1, "lum": 10}
 MISSING_HOUR_S = 3600
+# How a difference is written: `!` where there is no value, one of 90 characters for -45 to 44, `~` for all others,
+# which follow as decimals. The quote and the backslash, which JSON would double, are not among them.
+NOTHING, FAR, ZERO, REACH = ord("!"), ord("~"), ord("P"), 45
+BACKSLASH = ord("\\")
 
 
 class Info(Protocol):
@@ -36,6 +40,9 @@ class Row(Protocol):
     n_images: int
     n_annotated: int
     n_objects: int
+    is_compared: bool
+    n_annotated_2: int
+    n_objects_2: int
     cadence_s: float
 
 
@@ -47,7 +54,8 @@ def draw_rows(rows: Sequence[Row]) -> list[dict]:
 def draw_row(row: Row) -> dict:
     """One row: who it is, its counts, and its series, packed.
 
-    `t` is the moment of the last image of each point, UNIX s. `gaps` holds the indexes of the points that follow a gap.
+    `t` is the moment of the last image of each point, UNIX s. `gaps` holds the indexes of the points that follow a gap,
+    `holes` the points that hide one: [index, seconds].
     """
     values, info = row.values, row.info
     packed = {
@@ -56,13 +64,23 @@ def draw_row(row: Row) -> dict:
         "night": _place(info), "bucket": row.bucket_s, "cadence": round(row.cadence_s),
         "images": row.n_images, "annotated": row.n_annotated, "objects": row.n_objects,
         "gaps": find_gaps(values["first_s"], values["last_s"], row.cadence_s).tolist(),
-        "t": pack(values["last_s"], 1), "n": pack(values["n_images"], 1), "done": pack(values["n_annotated"], 1),
+        "holes": find_holes(values, row.cadence_s) if row.bucket_s else [],
+        "t": pack(values["last_s"], 1, row.bucket_s or round(row.cadence_s)),
+        "n": pack(values["n_images"], 1), "done": pack(values["n_annotated"], 1),
     }  # fmt: skip
     names = ("temp", "hum", "lum") + (("min_temp", "max_temp") if row.bucket_s else ())
     packed |= {name: pack(values[name], SCALES[name]) for name in names}
-    packed["insects"] = pack(insects_per_image(values), 10 if row.bucket_s else 1)
-    packed["most"] = pack(values["max_objects"], 1) if row.bucket_s else ""
-    return packed
+    packed["insects"] = pack(insects_per_image(values["n_annotated"], values["sum_objects"]), 10 if row.bucket_s else 1)
+    return packed | (_draw_compared(row) if row.is_compared else {})
+
+
+def _draw_compared(row: Row) -> dict:
+    """What a second version of the detector found, with denominators of its own."""
+    n_annotated, sum_objects = row.values["n_annotated_2"], row.values["sum_objects_2"]
+    return {
+        "annotated2": row.n_annotated_2, "objects2": row.n_objects_2, "done2": pack(n_annotated, 1),
+        "insects2": pack(insects_per_image(n_annotated, sum_objects), 10 if row.bucket_s else 1),
+    }  # fmt: skip
 
 
 def draw_nights(infos: Sequence[Info], start_s: int, end_s: int) -> dict[str, list[list[int]]]:
@@ -77,11 +95,10 @@ def _place(info: Info) -> str:
     return "" if info.lat is None or info.lng is None else f"{info.lat:.0f},{info.lng:.0f}"
 
 
-def insects_per_image(values: dict[str, np.ndarray]) -> np.ndarray:
+def insects_per_image(n_annotated: np.ndarray, sum_objects: np.ndarray) -> np.ndarray:
     """Mean over the images that a detector has seen; NaN where it has seen none, which is not zero."""
-    n_annotated = values["n_annotated"]
     mean = np.full(len(n_annotated), np.nan)
-    np.divide(values["sum_objects"], n_annotated, out=mean, where=n_annotated > 0)
+    np.divide(sum_objects, n_annotated, out=mean, where=n_annotated > 0)
     return mean
 
 
@@ -98,12 +115,28 @@ def find_gaps(first_s: np.ndarray, last_s: np.ndarray, cadence_s: float) -> np.n
     return np.flatnonzero(first_s[1:] - last_s[:-1] > longest_step_s(cadence_s)) + 1
 
 
-def pack(values: np.ndarray, scale: int) -> str:
-    """Numbers times `scale`, rounded, each as its difference to the one before; nothing where there is none."""
+def find_holes(values: dict[str, np.ndarray], cadence_s: float) -> list[list[int]]:
+    """Buckets that hide a gap: [index, seconds without pictures].
+
+    Between the hours of a bucket the longest gap is known; for the days of one only how many pictures are missing,
+    taken as one gap.
+    """
+    missing_s = values["last_s"] - values["first_s"] - (values["n_images"] - 1) * cadence_s
+    gap_s = np.maximum(values["between_s"], np.where(missing_s > 0, missing_s + cadence_s, 0))
+    at = np.flatnonzero(gap_s > longest_step_s(cadence_s))
+    return np.column_stack([at, gap_s[at]]).round().astype(int).tolist()
+
+
+def pack(values: np.ndarray, scale: int, step: int = 0) -> str:
+    """Numbers times `scale`, rounded, each as its difference to the one before, less `step`: `step characters far`."""
     there = ~np.isnan(values)
     whole = np.round(values[there] * scale).astype(np.int64)
-    steps = np.diff(whole, prepend=0).tolist()
-    if len(steps) == len(values):
-        return ",".join(map(str, steps))
-    texts = iter(steps)
-    return ",".join(str(next(texts)) if is_there else "" for is_there in there.tolist())
+    whole[1:] -= whole[:-1].copy()
+    whole -= step
+    far = (whole < -REACH) | (whole >= REACH)
+    codes = whole + ZERO
+    codes[codes >= BACKSLASH] += 1
+    codes[far] = FAR
+    text = np.full(len(values), NOTHING, np.uint8)
+    text[there] = codes
+    return f"{step} {text.tobytes().decode('ascii')} {','.join(map(str, whole[far].tolist()))}"

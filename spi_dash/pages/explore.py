@@ -1,6 +1,7 @@
 """Explore: one row per trap, weather and insects over time; assets/explore-*.js draw it."""
 
 import json
+from zlib import crc32
 
 import dash
 from dash import ClientsideFunction, Input, Output, State, dcc, html
@@ -41,8 +42,11 @@ def layout(**_) -> html.Div:
     ]
     scale = html.Button("same scale", className="series", title="One y scale for all traps, or one each",
                         **{"data-scale": "shared", "aria-pressed": "true"})  # fmt: skip
+    keys = [html.Span(className="key key-also"), "compare with"]
+    other = html.Select(className="compare", **{"aria-label": "Compare with another detector"})
+    compare = html.Label([*keys, other], className="compare-with", hidden=True)
     out = html.Button(icon("zoom-out"), className="outline zoom-out", title="Zoom out", **{"aria-label": "Zoom out"})
-    legend = html.Div([*series, scale, out], className="legend", role="group", **{"aria-label": "Series"})
+    legend = html.Div([*series, compare, scale, out], className="legend", role="group", **{"aria-label": "Series"})
     return html.Div(
         [
             dcc.Store(id=ids.DATA),
@@ -63,7 +67,7 @@ def register(app: dash.Dash) -> None:
     """One answer per scope, drawn by spi.explore."""
     app.callback(
         Output(ids.DATA, "data"), Output(ids.SUMMARY, "children"), Output(ids.EMPTY, "children"),
-        Input(shell_ids.SCOPE, "data"),
+        Input(shell_ids.SCOPE, "data"), State(ids.DRAWN, "data"),
     )(show_rows)  # fmt: skip
     app.clientside_callback(
         ClientsideFunction("explore", "draw"), Output(ids.DRAWN, "data"), Input(ids.DATA, "data"),
@@ -82,55 +86,72 @@ def name_trap(change: dict) -> dict:
     return change
 
 
-def show_rows(data: dict | None) -> tuple:
-    """The rows of the scope, packed as text; what they are made of; what to do when there are none."""
+def show_rows(data: dict | None, held_days: int | None = None) -> tuple:
+    """The rows of the scope, packed as text; what they are made of; what to do when there are none.
+
+    `held_days` names the days of all pictures that the browser has: they are not counted and sent again.
+    """
     if data is None:
         raise dash.exceptions.PreventUpdate
     spi = current()
     rollups.refresh(spi.begin, spi.read)
     with spi.read() as session:
         found = scope.resolve(session, scope.parse(data["search"]), utcnow())
-        rows = explore.list_rows(session, found)
-        days = explore.count_days(session, found)
+        compared = explore.find_compared(data["search"], found)
+        rows = explore.list_rows(session, found, compared)
         change = rollups.counted_number(session)
-    packed = pack_answer(found, rows, days, data.get("since"))
-    packed |= {"change": change, "writer": current_user().can_write}
-    return json.dumps(packed, separators=(",", ":")), summarise(found, rows), explain_nothing(found, rows)
+        days_key = crc32(repr((change, [info.device for info in found.devices])).encode())
+        days = None if held_days == days_key else explore.count_days(session, found)
+    packed = pack_answer(found, compared, rows, days, data.get("since"))
+    packed |= {"change": change, "days_key": days_key, "writer": current_user().can_write}
+    summary = summarise(found, compared, rows)
+    return json.dumps(packed, separators=(",", ":")), summary, explain_nothing(found, rows)
 
 
-def pack_answer(found: scope.Scope, rows: list[explore.DeviceRow], days: tuple, since: int | None) -> dict:
-    """What the scripts draw. With `since`, only rows that changed after that change number."""
+def pack_answer(
+    found: scope.Scope,
+    compared: scope.Detector | None,
+    rows: list[explore.DeviceRow],
+    days: tuple | None,
+    since: int | None,
+) -> dict:
+    """What the scripts draw. With `since`, only rows that changed after that change number; no days they hold."""
     changed = [row for row in rows if since is None or row.info.last_mark_id > since]
     return {
         **describe_scope(found),
+        "compare": compared.key if compared else "",
+        "detectors": [[each.key, each.name, short_version(each.version)] for each in found.detectors],
         "partial": since is not None,
         "bucket": rows[0].bucket_s if rows else 0,
         "rows": figure.draw_rows(changed),
         "nights": figure.draw_nights(found.devices, found.start_s, found.end_s),
-        "days": [figure.pack(each, 1) for each in days],
+        "days": None if days is None else [figure.pack(days[0], 1, 86_400), figure.pack(days[1], 1)],
     }
 
 
-def summarise(found: scope.Scope, rows: list[explore.DeviceRow]) -> list:
+def summarise(found: scope.Scope, compared: scope.Detector | None, rows: list[explore.DeviceRow]) -> list:
     """Every count with what it is made of."""
-    images, annotated = sum(row.n_images for row in rows), sum(row.n_annotated for row in rows)
-    objects, traps = sum(row.n_objects for row in rows), sum(row.n_images > 0 for row in rows)
+    images, traps = sum(row.n_images for row in rows), sum(row.n_images > 0 for row in rows)
     if images == 0:
         return []
     parts = [html.B(number(images)), f" {'picture' if images == 1 else 'pictures'} of {plural(traps, 'trap')}"]
     if found.detector is None:
         parts.append(" · no detector has looked at them yet")
     else:
-        waiting = images - annotated
-        rest = f" ({number(waiting)} awaiting detection)" if waiting else ""
-        parts += [
-            " · ",
-            html.B(number(objects)),
-            f" outlines in {number(annotated)} of them{rest}, detector {short_version(found.detector.version)}",
-        ]
+        counts = sum(row.n_objects for row in rows), sum(row.n_annotated for row in rows)
+        parts += _found(found.detector, *counts, images)
+    if compared is not None:
+        counts = sum(row.n_objects_2 for row in rows), sum(row.n_annotated_2 for row in rows)
+        parts += _found(compared, *counts, images)
     if found.moved:
         parts.append(html.Span("the newest there are", className="note", title="Nothing came in lately."))
     return parts
+
+
+def _found(detector: scope.Detector, objects: int, annotated: int, images: int) -> list:
+    rest = f" ({number(images - annotated)} awaiting detection)" if images > annotated else ""
+    which = f" outlines in {number(annotated)} of them{rest}, detector {short_version(detector.version)}"
+    return [" · ", html.B(number(objects)), which]
 
 
 def explain_nothing(found: scope.Scope, rows: list[explore.DeviceRow]) -> list | html.Div:

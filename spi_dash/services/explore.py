@@ -1,25 +1,25 @@
 """What Explore shows: one series of buckets, or of single images, per device."""
 
 from dataclasses import dataclass, field
+from urllib.parse import parse_qs
 
 import numpy as np
 import sqlalchemy as sa
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
-from ..models import AnnotationBucket, Image, ImageBucket, UidAnnotation
+from ..models import Image, ImageBucket, UidAnnotation
+from .buckets import MILLI, read_buckets, shorten
 from .devices import DeviceInfo
 from .numbers import read_numbers
 from .rollups import DAY_S, HOUR_S, unix_time
 from .rows import plausible
-from .scope import Scope, moment
+from .scope import Detector, Scope, moment
 
 POINTS_PER_ROW, POINTS_PER_PAGE = 800, 20_000  # a screenful, and what travels in a second
 BUCKETS_S = (HOUR_S, 2 * HOUR_S, 3 * HOUR_S, 6 * HOUR_S, 12 * HOUR_S, DAY_S, 2 * DAY_S, 7 * DAY_S, 28 * DAY_S)
-NUMBERS = ("start_s", "first_s", "last_s", "n_images", "temp", "min_temp", "max_temp", "hum", "lum",
-           "n_annotated", "sum_objects", "max_objects")  # fmt: skip
-MEASURED = {"temp", "min_temp", "max_temp", "hum", "lum"}
-MILLI = 0.001
-SINGLE = ("taken_s", "temp", "hum", "lum", "found")
+NUMBERS = ("start_s", "first_s", "last_s", "n_images", "temp", "min_temp", "max_temp", "hum", "lum", "between_s",
+           "n_annotated", "sum_objects")  # fmt: skip
+COMPARED = ("n_annotated_2", "sum_objects_2")  # the same of a second version, where one was asked for
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class DeviceRow:
 
     info: DeviceInfo
     bucket_s: int  # 0: single images
-    values: dict[str, np.ndarray] = field(repr=False)  # by NUMBERS
+    values: dict[str, np.ndarray] = field(repr=False)  # by NUMBERS, and by COMPARED where two versions are compared
 
     @property
     def n_images(self) -> int:
@@ -43,19 +43,42 @@ class DeviceRow:
         return int(np.nansum(self.values["sum_objects"]))
 
     @property
+    def n_annotated_2(self) -> int:
+        return int(self.values["n_annotated_2"].sum())
+
+    @property
+    def n_objects_2(self) -> int:
+        return int(np.nansum(self.values["sum_objects_2"]))
+
+    @property
+    def is_compared(self) -> bool:
+        return COMPARED[0] in self.values
+
+    @property
     def cadence_s(self) -> float:
         """The usual time between two images; 20 minutes where there are too few to tell."""
         return _cadence_s(self.values)
 
 
-def list_rows(session: Session, scope: Scope) -> list[DeviceRow]:
+def find_compared(search: str, scope: Scope) -> Detector | None:
+    """The second version that the URL asks for (`compare=`): one that exists, and is not the first again."""
+    wanted = parse_qs(search.removeprefix("?"), max_num_fields=100).get("compare", [""])[-1].strip()
+    others = (each for each in scope.detectors if each != scope.detector)
+    return next((each for each in others if wanted in (each.key, each.version)), None)
+
+
+def list_rows(session: Session, scope: Scope, compared: Detector | None = None) -> list[DeviceRow]:
     """One row per device of the scope, in their order, also for those without images in the range."""
     bucket_s = choose_bucket(session, scope)
-    query = _single_images(scope) if bucket_s == 0 else _buckets(scope, bucket_s)
-    tables = read_numbers(session, query)
-    nothing = np.empty((0, len(NUMBERS) if bucket_s else len(SINGLE)))
-    unpack = _bucket_values if bucket_s else _single_values
-    return [DeviceRow(info, bucket_s, unpack(tables.get(info.device, nothing))) for info in scope.devices]
+    devices = [info.device for info in scope.devices]
+    if bucket_s == 0:
+        tables = read_numbers(session, _single_images(scope, compared))
+        found = {device: _single_values(table) for device, table in tables.items()}
+    else:
+        ids = [scope.detector.id if scope.detector else 0, *([compared.id] if compared else [])]
+        found = read_buckets(session, devices, (scope.start_s, scope.end_s), bucket_s, ids)
+    nothing = {name: np.empty(0) for name in (*NUMBERS, *(COMPARED if compared else ()))}
+    return [DeviceRow(info, bucket_s, found.get(info.device, nothing)) for info in scope.devices]
 
 
 def count_days(session: Session, scope: Scope) -> tuple[np.ndarray, np.ndarray]:
@@ -84,70 +107,36 @@ def _most_images(session: Session, scope: Scope) -> int:
     return session.scalar(sa.select(sa.func.max(counts.c.n))) or 0
 
 
-def _single_images(scope: Scope) -> sa.Select:
+def _single_images(scope: Scope, compared: Detector | None) -> sa.Select:
     devices = [info.device for info in scope.devices]
-    by_this = sa.and_(
-        UidAnnotation.parent_image_id == Image.id,
-        UidAnnotation.algo_name == (scope.detector.name if scope.detector else None),
-        UidAnnotation.algo_version == (scope.detector.version if scope.detector else None),
-    )
     in_time = (Image.datetime >= moment(scope.start_s), Image.datetime < moment(scope.end_s))
-    numbers = {"taken_s": unix_time(Image.datetime), "temp": _short(plausible("temp")), "hum": _short(plausible("hum")),
-               "lum": _short(plausible("lum")), "found": UidAnnotation.n_objects}  # fmt: skip
+    measured = {name: plausible(name) for name in ("temp", "hum", "lum")}
+    numbers = {"taken_s": unix_time(Image.datetime), **{name: shorten(value) for name, value in measured.items()}}
+    numbers["found"] = UidAnnotation.n_objects
+    also = aliased(UidAnnotation)
+    if compared is not None:
+        numbers["found_2"] = also.n_objects
     columns = (column.label(name) for name, column in numbers.items())
-    return (
-        sa.select(Image.device, *columns).outerjoin(UidAnnotation, by_this).where(Image.device.in_(devices), *in_time)
+    query = sa.select(Image.device, *columns).outerjoin(UidAnnotation, _made_by(UidAnnotation, scope.detector))
+    if compared is not None:
+        query = query.outerjoin(also, _made_by(also, compared))
+    return query.where(Image.device.in_(devices), *in_time)
+
+
+def _made_by(annotation: type[UidAnnotation], detector: Detector | None) -> sa.ColumnElement[bool]:
+    return sa.and_(
+        annotation.parent_image_id == Image.id,
+        annotation.algo_name == (detector.name if detector else None),
+        annotation.algo_version == (detector.version if detector else None),
     )
 
 
 def _single_values(table: np.ndarray) -> dict[str, np.ndarray]:
-    taken_s, temp, hum, lum, found = table.T * [[1], [MILLI], [MILLI], [MILLI], [1]]
-    one = np.ones(len(table))
-    values = (
-        taken_s,
-        taken_s,
-        taken_s,
-        one,
-        temp,
-        temp,
-        temp,
-        hum,
-        lum,
-        (~np.isnan(found)).astype(float),
-        found,
-        found,
-    )
-    return dict(zip(NUMBERS, values, strict=True))
-
-
-def _buckets(scope: Scope, bucket_s: int) -> sa.Select:
-    """Whole buckets; those of days are merged from days, shorter ones from hours."""
-    span_s = DAY_S if bucket_s % DAY_S == 0 else HOUR_S
-    total, low, high = sa.func.sum, sa.func.min, sa.func.max
-    i, a = ImageBucket, AnnotationBucket
-    start = i.start_s - i.start_s % bucket_s
-    same = sa.and_(
-        a.detector_id == (scope.detector.id if scope.detector else 0),
-        a.span_s == i.span_s, a.device == i.device, a.start_s == i.start_s,
-    )  # fmt: skip
-    values = (
-        start, low(i.first_s), high(i.last_s), total(i.n_images),
-        _short(total(i.sum_temp) / total(i.n_temp)), _short(low(i.min_temp)), _short(high(i.max_temp)),
-        _short(total(i.sum_hum) / total(i.n_hum)), _short(total(i.sum_lum) / total(i.n_lum)),
-        sa.func.coalesce(total(a.n_annotated), 0), total(a.sum_objects), high(a.max_objects),
-    )  # fmt: skip
-    columns = (value.label(name) for name, value in zip(NUMBERS, values, strict=True))
-    query = sa.select(i.device, *columns).outerjoin(a, same).where(*_inside(scope, span_s))
-    return query.group_by(i.device, start)
-
-
-def _bucket_values(table: np.ndarray) -> dict[str, np.ndarray]:
-    return {name: table[:, index] * (MILLI if name in MEASURED else 1) for index, name in enumerate(NUMBERS)}
-
-
-def _short(value: sa.ColumnElement) -> sa.ColumnElement:
-    """As whole thousandths, see MILLI: databases write integers several times faster than fractions."""
-    return sa.cast(1000 * value, sa.Integer)
+    taken_s, temp, hum, lum = table.T[:4] * [[1], [MILLI], [MILLI], [MILLI]]
+    values = [taken_s, taken_s, taken_s, np.ones(len(table)), temp, temp, temp, hum, lum, np.zeros(len(table))]
+    for found in table.T[4:]:
+        values += [(~np.isnan(found)).astype(float), found]
+    return dict(zip((*NUMBERS, *COMPARED), values, strict=False))
 
 
 def _inside(scope: Scope, span_s: int) -> list[sa.ColumnElement[bool]]:

@@ -1,12 +1,13 @@
 """Many rows of numbers from the database as one text per device.
 
-A database driver in Python spends 30 microseconds on a row of twelve numbers; joined by the database and parsed by
-NumPy, it is two.
+A database driver in Python spends 30 microseconds on a row of twelve numbers; joined by the database and parsed as
+JSON, it is two.
 """
 
 from typing import Any
 
 import numpy as np
+import orjson
 import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
@@ -14,7 +15,7 @@ from sqlalchemy.sql.functions import GenericFunction
 
 
 class joined(GenericFunction[str]):
-    """Numbers as text with commas between them, `nan` for null."""
+    """Numbers as text with commas between them, `null` for null."""
 
     type = sa.String()
     inherit_cache = True
@@ -22,13 +23,13 @@ class joined(GenericFunction[str]):
 
 @compiles(joined, "sqlite")
 def _sqlite(element: joined, compiler: Any, **kw: Any) -> str:
-    parts = [f"coalesce({compiler.process(clause, **kw)}, 'nan')" for clause in element.clauses]
+    parts = [f"coalesce({compiler.process(clause, **kw)}, 'null')" for clause in element.clauses]
     return f"printf('{','.join(['%s'] * len(parts))}', {', '.join(parts)})"
 
 
 @compiles(joined, "mysql", "mariadb")
 def _mariadb(element: joined, compiler: Any, **kw: Any) -> str:
-    parts = (f"COALESCE({compiler.process(clause, **kw)}, 'nan')" for clause in element.clauses)
+    parts = (f"COALESCE({compiler.process(clause, **kw)}, 'null')" for clause in element.clauses)
     return f"CONCAT_WS(',', {', '.join(parts)})"
 
 
@@ -42,5 +43,5 @@ def read_numbers(session: Session, query: sa.Select) -> dict[str, np.ndarray]:
     key, *numbers = rows.columns
     texts = sa.select(key, sa.func.group_concat(joined(*numbers))).group_by(key)
     found = session.connection().execute(texts)
-    tables = {name: np.fromstring(text, sep=",").reshape(-1, len(numbers)) for name, text in found}
+    tables = {name: np.array(orjson.loads(f"[{text}]"), float).reshape(-1, len(numbers)) for name, text in found}
     return {name: table[np.argsort(table[:, 0], kind="stable")] for name, table in tables.items()}
