@@ -36,6 +36,39 @@ def test_a_small_insect_on_a_large_outline_is_not_new():
     assert frames.find_new([square(40, 40, 4)], [square(0, 0, 100)]) == []
 
 
+def test_neighbours_whose_boxes_alone_overlap_are_told_apart():
+    below, above = [0, 0, 100, 0, 0, 100], [100, 20, 100, 100, 20, 100]
+    assert frames.find_new([below, above], [below]) == [1]
+
+
+def test_outlines_beyond_the_frame_lines_and_crossings_do_no_harm():
+    line, crossing, outside = [0, 0, 50, 0, 0, 0], [0, 0, 40, 40, 40, 0, 0, 40], [-20, -20, 5000, -20, 5000, 9, -20, 9]
+    for outline in (line, crossing, outside):
+        assert frames.find_new([outline, square(2000, 2000)], [outline]) == [1]
+
+
+def test_a_second_version_is_shown_beside_the_first_also_where_it_has_not_looked(database, add):
+    add(outlines='{"annotations": [{"contour": [[[0, 0]], [[9, 0]], [[9, 9]]]}]}')
+    add(NOON - timedelta(hours=1))
+    audit = {"datetime_created": NOON, "api_version": "1.0.0", "api_user_id": 1}
+    also = {"algo_name": "uid", "algo_version": "0", "n_objects": 0, "json": '{"annotations": []}', **audit}
+    with database.begin() as session:
+        image_id = session.scalar(sa.select(Image.id).where(Image.datetime == NOON))
+        session.execute(sa.insert(UidAnnotation).values(parent_image_id=image_id, **also))
+    rollups.refresh(database.begin, database.read)
+    with database.read() as session:
+        both, none = (
+            frames.get_frame(session, DEVICE, unix_s(at), "uid 1", "0") for at in (NOON, NOON - timedelta(hours=1))
+        )
+        alone = frames.get_frame(session, DEVICE, NOON_S, "uid 1", "1")
+    assert (len(both["outlines"]), both["compared"]["outlines"], both["compared"]["detector"]["version"]) == (
+        1,
+        [],
+        "0",
+    )
+    assert (none["compared"]["detector"], alone["compared"]) == (None, None)
+
+
 @pytest.fixture
 def add(database):
     def insert(at=NOON, outlines=None, **values) -> None:

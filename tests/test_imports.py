@@ -53,6 +53,7 @@ OWNERS = {  # library: the only parts of spi_dash that may import it
     "botocore": {"storage"},
     "torch": {"detector"},
     "waitress": {"cli"},
+    "shapely": {"services"},
     "PIL": {"trap_image", "demo", "detector", "services"},
 }
 

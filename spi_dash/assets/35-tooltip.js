@@ -93,13 +93,16 @@ spi.tooltip = {
     },
 };
 
-/* Frames as the server describes them, the last few hundred kept. */
+/* Frames as the server describes them, the last few hundred kept until something changes. */
 spi.frames = {
     kept: new Map(),
 
+    forget: () => spi.frames.kept.clear(),
+
     get(device, t) {
         const detector = (spi.scope.resolved && spi.scope.resolved.detector) || "";
-        const url = `/frames/${encodeURIComponent(device)}/${t}/frame.json?detector=${encodeURIComponent(detector)}`;
+        const url = `/frames/${encodeURIComponent(device)}/${t}/frame.json?detector=${encodeURIComponent(detector)}` +
+            `&compare=${encodeURIComponent(spi.compare.wanted())}`;
         if (!spi.frames.kept.has(url)) {
             spi.frames.kept.set(url, spi.frames.fetch(url));
             if (spi.frames.kept.size > 400) spi.frames.kept.delete(spi.frames.kept.keys().next().value);
@@ -108,7 +111,7 @@ spi.frames = {
     },
 
     async fetch(url) {
-        const response = await fetch(url);
+        const response = await fetch(url, {cache: "no-cache"});
         if (response.ok) return response.json();
         spi.frames.kept.delete(url);
         return null;
@@ -129,7 +132,8 @@ spi.outlines = {
     clear: (svg) => svg.replaceChildren(),
 
     fill(svg, frame) {
-        const fresh = new Set(frame.new || []), parts = {known: [], new: []};
+        const fresh = new Set(frame.new || []), parts = {also: [], known: [], new: []};
+        if (frame.compared) parts.also = frame.compared.outlines.map(spi.outlines.path);
         frame.outlines.forEach((outline, k) => parts[fresh.has(k) ? "new" : "known"].push(spi.outlines.path(outline)));
         svg.setAttribute("viewBox", `0 0 ${frame.width} ${frame.height}`);
         svg.replaceChildren(...["halo", "line"].flatMap((layer) => Object.entries(parts).filter(([, paths]) => paths.length)

@@ -24,7 +24,7 @@ spi.viewer = {
     /** The frames around a moment, a window at a time. */
     async load(t) {
         const {viewer} = spi;
-        const response = await fetch(`/frames/${encodeURIComponent(viewer.device)}/list.json?around=${t}`);
+        const response = await fetch(`/frames/${encodeURIComponent(viewer.device)}/list.json?around=${t}`, {cache: "no-cache"});
         if (!response.ok) return spi.toast.show("The list of pictures could not be loaded. Please try again.");
         const {moments, first, last} = await response.json();
         const now = viewer.now();
@@ -38,6 +38,18 @@ spi.viewer = {
         }
         viewer.near();
         spi.viewerFrame.place();
+    },
+
+    /** Something has come: the list grows, and what is shown follows, with zoom and place kept. */
+    async renew() {
+        const {viewer} = spi;
+        if (!viewer.box || !viewer.box.open) return;
+        await viewer.load(viewer.now());
+        const t = viewer.now(), frame = await spi.frames.get(viewer.device, t);
+        if (t !== viewer.now() || JSON.stringify(frame) === JSON.stringify(viewer.frame)) return;
+        viewer.frame = frame;
+        spi.stage.outlines(frame);
+        spi.viewerFrame.describe(frame, t);
     },
 
     now: () => spi.viewer.moments[spi.viewer.at],
@@ -143,6 +155,7 @@ spi.viewer = {
         End: () => spi.viewer.end(1),
         " ": () => spi.viewer.play(),
         c: () => spi.viewerFrame.toggle("outlines"),
+        v: () => spi.viewerFrame.toggle("second"),
         b: () => spi.viewerFrame.toggle("compare"),
         i: () => spi.viewerFrame.toggle("details"),
         "+": () => spi.stage.zoomBy(1.5),

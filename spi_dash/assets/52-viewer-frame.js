@@ -8,6 +8,10 @@ spi.viewerFrame = {
         const toggles = [["outlines", "outline", "Outlines (c)"], ["compare", "compare", "Compare with the picture before (b)"],
             ["details", "info", "Details (i)"]].map(([name, icon, text]) =>
             button(icon, text, () => spi.viewerFrame.toggle(name), {"data-toggle": name, "aria-pressed": "false"}));
+        const second = make("button.tool.letter", {type: "button", title: "Outlines of the compared version (v)",
+            "aria-label": "Outlines of the compared version (v)", "data-toggle": "second", "aria-pressed": "true"}, "v2");
+        second.addEventListener("click", () => spi.viewerFrame.toggle("second"));
+        toggles.splice(1, 0, second);
         const head = make("div.viewer-head", {}, [make("div.viewer-title", {role: "status"}), make("div.viewer-count"), make("div.outline-text"),
             make("div.grow"), make("span.zoom-text"), ...toggles, button("close", "Close (Esc)", viewer.close)]);
         const picture = make("div.picture", {}, [make("img.now", {alt: ""}), make("img.before", {alt: "", hidden: ""}), spi.outlines.layer(), make("div.split")]);
@@ -15,7 +19,7 @@ spi.viewerFrame = {
         const stage = make("div.stage", {tabindex: "-1"}, [picture]);
         const middle = make("div.viewer-middle", {}, [stage, slider, make("div.details")]);
         const box = make("dialog.viewer", {"aria-label": "Picture"}, [head, middle, spi.viewerFrame.foot()]);
-        box.dataset.outlines = "on";
+        box.dataset.outlines = box.dataset.second = "on";
         toggles[0].setAttribute("aria-pressed", "true");
         box.addEventListener("cancel", (event) => {
             event.preventDefault();
@@ -84,8 +88,15 @@ spi.viewerFrame = {
         }
         const n = frame.outlines.length, fresh = frame.new ? frame.new.length : 0;
         count.replaceChildren(frame.detector ? spi.make("b", {}, `${spi.number(n)} ${n === 1 ? "insect" : "insects"}`) : "not processed yet",
-            fresh ? spi.make("span.fresh", {}, `${fresh} new`) : "");
+            fresh ? spi.make("span.fresh", {}, `${fresh} new`) : "", frame.compared ? spi.viewerFrame.second(frame.compared) : "");
+        spi.viewer.box.toggleAttribute("data-compared", Boolean(frame.compared));
         details.replaceChildren(spi.viewerFrame.list(frame, t), spi.viewerFrame.actions(frame, t));
+    },
+
+    /** What the compared version says: nothing is not zero. */
+    second({version, detector, outlines}) {
+        const short = version.length > 12 ? version.split("-")[0] : version;
+        return spi.make("span.second", {}, detector ? `${spi.number(outlines.length)} by ${short} (dashed)` : `not processed by ${short}`);
     },
 
     list(frame, t) {

@@ -13,6 +13,10 @@ spi.live = {
             spi.live.say("live", `updated ${new Date().toTimeString().slice(0, 5)}`);
             const held = spi.explore.data && spi.explore.root() ? spi.explore.data.change : spi.live.change;
             if (held && change > held) spi.scope.tell({since: held});
+            if (spi.live.change && change > spi.live.change) {
+                spi.frames.forget();
+                spi.viewer.renew();
+            }
             spi.live.change = change;
         } catch {
             spi.live.failures++;

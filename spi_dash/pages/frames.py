@@ -45,7 +45,7 @@ def get_strip(device: str, moments: str) -> Any:
 def get_frame(device: str, taken_s: int) -> Any:
     """One frame: its row, outlines, what is new."""
     with current().read() as session:
-        found = frames.get_frame(session, device, taken_s, edge.argument("detector"))
+        found = frames.get_frame(session, device, taken_s, edge.argument("detector"), edge.argument("compare"))
     return edge.answer(json.dumps(found, separators=(",", ":")), "application/json", FRAME_CACHE_S)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import shapely
 import sqlalchemy as sa
 from PIL import Image as Picture
 from sqlalchemy.orm import Session
@@ -25,7 +26,7 @@ CELL_PX = (128, 96)
 MAX_CELLS = 64
 FRAMES_PER_WINDOW = 1000
 MIN_POINTS = 3  # fewer are no outline
-SAME_OVERLAP = 0.15  # of two boxes: insects on glue hardly move, their outlines wander with the light
+SAME_OVERLAP = 0.15  # of the smaller outline: insects on glue hardly move, their outlines wander with the light
 
 
 def picture_key(device: str, taken_s: int, size: str) -> str:
@@ -77,8 +78,10 @@ def list_moments(session: Session, device: str, around: str) -> dict[str, Any]:
     return {"device": device, "moments": [*reversed(before), *after], "first": first_s, "last": last_s}
 
 
-def get_frame(session: Session, device: str, taken_s: int, detector_key: str) -> dict[str, Any]:
+def get_frame(session: Session, device: str, taken_s: int, detector_key: str, compare_key: str = "") -> dict[str, Any]:
     """One frame as the viewer shows it. Outlines are flat lists x, y, x, y in pixels of the original.
+
+    `compared` is what a second version of the detector says of it, None unless one is asked for.
 
     Raises:
         NotFound: no such frame.
@@ -94,6 +97,7 @@ def get_frame(session: Session, device: str, taken_s: int, detector_key: str) ->
     outlines = read_outlines(annotation)
     known = annotation is not None and before is not None
     return {
+        "compared": _compare(session, image.id, detector, compare_key),
         **_details(session, image),
         "detector": _made_by(annotation),
         "outlines": outlines,
@@ -102,15 +106,28 @@ def get_frame(session: Session, device: str, taken_s: int, detector_key: str) ->
     }
 
 
+def _compare(session: Session, image_id: int, first: Detector | None, key: str) -> dict[str, Any] | None:
+    second = next((each for each in list_detectors(session) if key in (each.key, each.version)), None)
+    if second is None or second == first:
+        return None
+    annotation = _annotation(session, image_id, second)
+    outlines = read_outlines(annotation)
+    return {"version": second.version, "detector": _made_by(annotation), "outlines": outlines}
+
+
 def find_new(outlines: Sequence[Sequence[int]], earlier: Sequence[Sequence[int]]) -> list[int]:
-    """Indexes of the outlines whose box overlaps none of the earlier ones."""
+    """Indexes of the outlines that share less than SAME_OVERLAP of their area with each of the earlier ones.
+
+    The share is of the smaller of two outlines: one insect is often outlined in parts, and parts grow together.
+    """
     if not outlines or not earlier:
         return list(range(len(outlines)))
-    now, then = _boxes(outlines)[:, None], _boxes(earlier)[None]
-    low, high = np.maximum(now[..., :2], then[..., :2]), np.minimum(now[..., 2:], then[..., 2:])
-    shared = np.prod(np.clip(high - low, 0, None), axis=-1)  # (N, M)
-    smaller = np.minimum(_areas(now), _areas(then))
-    return np.flatnonzero(~(shared > SAME_OVERLAP * smaller).any(axis=1)).tolist()
+    now, then = _shapes(outlines), _shapes(earlier)
+    mine, theirs = shapely.STRtree(then).query(now, predicate="intersects")
+    shared = shapely.area(shapely.intersection(now[mine], then[theirs]))
+    smaller = np.minimum(shapely.area(now[mine]), shapely.area(then[theirs]))
+    known = mine[shared >= SAME_OVERLAP * smaller]
+    return np.setdiff1d(np.arange(len(outlines)), known).tolist()
 
 
 def read_outlines(annotation: UidAnnotation | None) -> list[list[int]]:
@@ -123,13 +140,13 @@ def _elements(annotation: UidAnnotation | None) -> list[dict]:
     return json.loads(annotation.json).get("annotations", []) if annotation is not None and annotation.json else []
 
 
-def _boxes(outlines: Sequence[Sequence[int]]) -> np.ndarray:
-    """(N, 4): x0, y0, x1, y1, at least one pixel wide."""
-    return np.array([[min(o[::2]), min(o[1::2]), max(o[::2]) + 1, max(o[1::2]) + 1] for o in outlines], dtype=float)
-
-
-def _areas(boxes: np.ndarray) -> np.ndarray:
-    return (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
+def _shapes(outlines: Sequence[Sequence[int]]) -> np.ndarray:
+    """Valid polygons that cover their outlines, also where these cross themselves; points and lines get a width."""
+    rings = [shapely.linearrings(np.array(each, float).reshape(-1, 2)) for each in outlines]
+    shapes = shapely.make_valid(shapely.polygons(rings))
+    flat = shapely.area(shapes) < 1
+    shapes[flat] = shapely.buffer(shapes[flat], 1)
+    return shapes
 
 
 def _at(device: str, taken_s: int) -> sa.Select:

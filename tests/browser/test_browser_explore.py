@@ -159,3 +159,35 @@ def test_a_link_to_a_moment_without_picture_leads_to_the_nearest(page, lab):
     page.goto(f"{lab.url}/image/{TRAPS[0]}/2022-07-01_01-21-00?zone=utc")
     expect(page.locator(".viewer-title")).to_contain_text("2022-07-01 01:40")
     expect(page.locator(".viewer-count")).to_contain_text("6 insects")
+
+
+def test_an_open_viewer_grows_and_shows_a_new_detection(page, lab):
+    device, moments = TRAPS[1], [datetime(2022, 8, 1, 1), datetime(2022, 8, 1, 2)]
+    add_images(lab.app.test_client(), device, moments[:1])
+    page.goto(f"{lab.url}/image/{device}/2022-08-01_01-00-00?zone=utc")
+    expect(page.locator(".viewer-count")).to_have_text("not processed yet")
+    expect(page.locator(".live-text")).to_contain_text("updated")
+    page.keyboard.press("+")
+    zoomed = page.locator(".zoom-text").inner_text()
+    add_images(lab.app.test_client(), device, moments[1:])
+    add_outlines(lab.app.test_client(), device, moments[:1])
+    expect(page.locator(".position")).to_have_text("31 of 32", timeout=10_000)
+    expect(page.locator(".viewer-count")).to_have_text("1 insect")
+    assert page.locator(".zoom-text").inner_text() == zoomed
+
+
+def test_two_versions_are_compared_in_plot_tooltip_and_viewer(visit, page, lab):
+    add_outlines(lab.app.test_client(), TRAPS[0], [datetime(2022, 7, 1, 2)], version="0.9")
+    visit("?start=2022-07-01&end=2022-07-01&zone=utc&detector=uid%201.0")
+    page.get_by_label("Compare with another detector").select_option("0.9")
+    page.wait_for_url("**compare=uid%200.9**")
+    expect(page.locator(".summary")).to_contain_text("1 outlines in 1 of them (59 awaiting detection), detector 0.9")
+    page.mouse.move(*middle(page))
+    expect(page.locator(".tip.shown .tip-also")).to_have_text("1 insect by 0.9")
+    page.mouse.click(*middle(page))
+    expect(page.locator(".viewer-count")).to_contain_text("1 by 0.9 (dashed)")
+    expect(page.locator(".viewer svg .line.also")).to_be_visible()
+    page.keyboard.press("v")
+    expect(page.locator(".viewer svg .line.also")).to_be_hidden()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator(".viewer-count")).to_contain_text("not processed by 0.9")
