@@ -1,34 +1,40 @@
 """Memory of the server process over 500 changes of the range and 2000 steps of the viewer. Prints one JSON line.
 
-    python benchmarks/memory.py [--database URL] [--ranges 500] [--steps 2000]
+    python benchmarks/memory.py [--database FILE] [--ranges 500] [--steps 2000]
 
-Wants the database that `explore.py` seeded. Every step asks what the viewer asks: a frame, and now and then a strip and
+Wants the SQLite file that `explore.py` seeded. Each step asks what the viewer asks: a frame, at times a strip and
 the list of frames. `mb` is the resident memory at the start, after each 100, and at the end.
 """
 
 import argparse
+import contextlib
 import html
 import random
+import tempfile
+from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import requests
 from explore import START, STEP_S
 from measure import ADMIN, Server, report, serving
 from seeds import device_name
 
-from spi_dash.clock import unix_s
+from spi_dash import db
+from spi_dash.clock import unix_s, utcnow
+from spi_dash.services import users
 
 DAYS = (1, 3, 7, 14, 28, 90, 365)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--database", default="sqlite:////tmp/spi-bench-explore.db")
+    parser.add_argument("--database", default="/tmp/spi-bench-explore.db", type=Path)
     parser.add_argument("--ranges", type=int, default=500)
     parser.add_argument("--steps", type=int, default=2000)
     arguments = parser.parse_args()
     choice = random.Random(1)
-    with serving(DATABASE_URL=arguments.database) as server, sign_in(server) as session:
+    with seeded(arguments.database) as folder, serving(folder) as server, sign_in(server) as session:
         memory = [server.memory_mb()]
         for number in range(1, arguments.ranges + 1):
             change_range(session, server.url, choice)
@@ -41,6 +47,21 @@ def main() -> None:
                 memory.append(server.memory_mb())
         mb = [round(each, 1) for each in memory]
         report(start=mb[0], ranges_mb=mb[1:after_ranges], steps_mb=mb[after_ranges:], highest=server.memory_mb("VmHWM"))
+
+
+@contextlib.contextmanager
+def seeded(file: Path) -> Iterator[Path]:
+    """A data directory around the seeded file, in which the admin has the benchmarks' password."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "spi.db").symlink_to(file.resolve(strict=True))
+        database = db.connect(f"sqlite:///{folder / 'spi.db'}")
+        db.upgrade(database)
+        with database.begin() as session:
+            users.ensure_start_users(session, [ADMIN], utcnow())
+            users.set_password(session, users.find_user_by_name(session, ADMIN[0]).id, ADMIN[1], utcnow())
+        database.engine.dispose()
+        yield folder
 
 
 def sign_in(server: Server) -> requests.Session:
