@@ -16,7 +16,7 @@ from ..errors import Conflict, InvalidInput, TooLarge, UnsupportedMedia
 from ..models import TiledTuboid, TuboidSeries
 from ..sql import insert_or_lock, time_text
 from ..storage import Staged, Storage
-from .users import like
+from .filters import like
 
 ROOT = "tiled_tuboids/"
 TUBOID, METADATA, CONTEXT = FILES = ("tuboid.jpg", "metadata.txt", "context.jpg")
