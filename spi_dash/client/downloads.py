@@ -15,7 +15,7 @@ from typing import Any, Literal
 from ..clock import LEGACY
 from ..errors import Forbidden, InvalidInput, NotFound, SpiError, Unauthorized, Unavailable
 from . import files
-from .info import IMAGE_KEY, Devices, Moment, Table, chosen, chunks, pick
+from .info import IMAGE_KEY, Devices, Moment, Table, chosen, chunks, dicts, pick
 from .transport import Transport
 from .wire import time_or_text
 
@@ -94,13 +94,13 @@ class DownloadCalls(Transport):
         """Store tuboids as `<folder>/<series>/<tuboid>/` with tuboid.jpg, metadata.txt and context.jpg.
 
         Args:
-            tuboids: which ones, as rows or a DataFrame; instead of device, start and end.
+            tuboids: which ones, as rows or parts of tuboids_frame; instead of device, start and end.
             series: those of a project's series; instead of device, start and end.
         """
         if tuboids is None:
             rows = self.post_json("get_tiled_tuboid_series/metadata", chosen(device, start, end, series))
         else:
-            rows = pick(tuboids, *TUBOID_KEY)
+            rows = pick(_with_device_series(tuboids), *TUBOID_KEY)
         by_series: dict[tuple[Any, ...], list[str]] = {}
         for row in rows:
             by_series.setdefault(tuple(row[name] for name in TUBOID_KEY[1:]), []).append(row["tuboid_id"])
@@ -289,6 +289,11 @@ def _image_key(row: Mapping[str, Any]) -> tuple[str, datetime]:
     if taken_at.tzinfo is not None:
         taken_at = taken_at.astimezone(UTC).replace(tzinfo=None)
     return row["device"], taken_at
+
+
+def _with_device_series(tuboids: Table) -> list[dict[str, Any]]:
+    """Rows as the wire has them; in tuboids_frame the device is called as it is in all other frames."""
+    return [{"device_series": row["device"], **row} if "device" in row else row for row in dicts(tuboids)]
 
 
 def _safe(name: str) -> str:

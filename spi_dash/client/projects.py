@@ -7,7 +7,7 @@ from .info import Table, dicts, moment
 from .rows import PermissionRow, ProjectRow, Rows
 from .transport import Transport
 
-Level = Literal[1, 2, 3]  # viewer, editor, admin
+Level = Literal[0, 1, 2, 3]  # none, viewer, editor, admin
 
 
 class ProjectCalls(Transport):
@@ -37,7 +37,7 @@ class ProjectCalls(Transport):
         return self.post_json("get_project_permissions", [{}] if info is None else dicts(info))
 
     def put_project_permission(self, project_id: int, user_id: int, level: Level) -> PermissionRow:
-        """Let a user look (1), edit (2), or do everything (3) in a project, whatever the level was before."""
+        """Let a user look (1), edit (2), or do everything (3) in a project, or nothing (0), whatever it was."""
         info = [{"project_id": int(project_id), "user_id": int(user_id), "level": level}]
         return self.post_json("put_project_permissions", info)[0]
 
@@ -82,6 +82,13 @@ def _with_times(row: dict[str, Any]) -> dict[str, Any]:
     """The same row, times read where they must be some; ids of new rows in a DataFrame are missing values."""
     names = [name for name in ("start_datetime", "end_datetime") if isinstance(row.get(name), str)]
     row |= {name: moment(row[name], name) for name in names}
-    if "id" in row and (row["id"] is None or row["id"] != row["id"] or type(row["id"]).__name__ == "NAType"):
+    if "id" in row and _is_missing(row["id"]):
         del row["id"]
+    elif isinstance(row.get("id"), float):  # what pandas makes of whole numbers with gaps
+        row["id"] = int(row["id"])
     return row
+
+
+def _is_missing(value: Any) -> bool:
+    """None, NaN, or NA of pandas, which need not be there and cannot be compared."""
+    return value is None or type(value).__name__ == "NAType" or value != value

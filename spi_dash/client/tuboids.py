@@ -128,7 +128,8 @@ class TuboidCalls(Transport):
         """Say what tuboids are: `tuboid_id`, `algo_name`, `algo_version`, `label`, `pattern`, `type`, and the taxon.
 
         Raises:
-            Conflict: this version has labelled one of them; those before it in the list stay, as after a lost answer.
+            Conflict: this version has labelled one of them; also when the answer to a first attempt was lost on the
+                way. Nothing is stored; older servers keep the labels before it in the list.
         """
         return self.post_json("put_itc_labels", dicts(labels))
 
