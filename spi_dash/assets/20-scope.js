@@ -109,16 +109,6 @@ document.addEventListener("input", (event) => {
         choice.style.display = choice.textContent.toLowerCase().includes(wanted) ? "" : "none";
 });
 
-/* Page links keep the scope. */
-document.addEventListener("click", (event) => {
-    const link = event.target.closest("a.page-link");
-    if (!link || event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
-    event.preventDefault();
-    event.stopPropagation();
-    history.pushState(null, "", new URL(link.href).pathname + location.search);
-    window.dispatchEvent(new CustomEvent("_dashprivate_pushstate"));
-}, true);
-
 spi.copy = async (text, said) => {
     try {
         await navigator.clipboard.writeText(text);

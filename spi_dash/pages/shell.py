@@ -48,6 +48,8 @@ class ids:
     SCOPE = "shell-scope"
     RESOLVED = "shell-resolved"
     DATES = "shell-dates"
+    TYPED = "shell-typed"
+    TYPED_PROBLEM = "shell-typed-problem"
     DEVICES = "shell-devices"
     DEVICES_BUTTON = "shell-devices-button"
     DETECTOR = "shell-detector"
@@ -107,6 +109,7 @@ def register(app: dash.Dash) -> None:
             State(ids.RESOLVED, "data"),
             prevent_initial_call=True,
         )
+    app.clientside_callback(ClientsideFunction("links", "mark"), Input("_pages_location", "pathname"))
     app.clientside_callback(
         ClientsideFunction("shell", "toast"), Output(ids.TOAST_SHOWN, "data"), Input(ids.TOAST, "data"),
         prevent_initial_call=True,
@@ -194,12 +197,23 @@ def _scope_bar() -> html.Div:
     zone = dmc.Select(
         id=ids.ZONE, data=[], size="xs", allowDeselect=False, className="zone", **{"aria-label": "Time zone"}
     )
-    link = html.Button([icon("link"), html.Span("Copy link")], className="outline copy-link")
+    words = {"aria-label": "Copy link"}  # narrow bars show the sign alone
+    link = html.Button([icon("link"), html.Span("Copy link")], className="outline copy-link", **words)
     note = html.Span(
         id=ids.ZONE_NOTE, className="zone-note", title="Times are those of the zone where most traps stand."
     )
-    parts = [dates, group, _device_menu(), detector, zone, note, html.Div(className="grow"), link]
+    parts = [dates, _typed_range(), group, _device_menu(), detector, zone, note, html.Div(className="grow"), link]
     return html.Section(parts, className="scope-bar", **{"aria-label": "Scope"})
+
+
+def _typed_range() -> html.Div:
+    """Enter takes it: assets/22-typed.js reads it."""
+    field = dmc.TextInput(
+        id=ids.TYPED, value="", size="xs", placeholder="or type dates", **{"aria-label": "Type dates"}
+    )
+    examples = "2020-06-01 to 2020-06-20, 2020-06-01, 2020-06, last 3 days, 24 h: then Enter"
+    problem = html.Div(id=ids.TYPED_PROBLEM, className="typed-problem", role="alert")
+    return html.Div([field, problem], className="typed", title=examples)
 
 
 def _device_menu() -> html.Details:
