@@ -38,9 +38,10 @@ class Live:
 
 
 @contextmanager
-def live_server(data_dir: Path) -> Iterator[Live]:
+def live_server(data_dir: Path, **variables: str) -> Iterator[Live]:
     dash.page_registry.clear()
-    config = Config.from_env({"SPI_DATA_DIR": str(data_dir), "API_ADMIN_PASSWORD": PASSWORD, "SPI_THREADS": "4"})
+    environ = {"SPI_DATA_DIR": str(data_dir), "API_ADMIN_PASSWORD": PASSWORD, "SPI_THREADS": "4"}
+    config = Config.from_env(environ | variables)
     listener, stop = web.bind("127.0.0.1", 0), threading.Event()
     app = create_app(config)
     server = web.make_server(app, config, listener)

@@ -319,6 +319,29 @@ def test_requests_under_way_are_answered_when_the_server_stops(tmp_path):
         connection.close()
 
 
+def test_connections_made_as_the_server_stops_are_answered(tmp_path):
+    """Nobody has read a byte of them yet: two wait to be accepted, and one of these says nothing at first."""
+    listener, stop = web.bind("127.0.0.1", 0), threading.Event()
+
+    def app(environ, start_response):
+        start_response("200 OK", [("Content-Length", "100000")])
+        return [b"x" * 100_000]
+
+    server = web.make_server(app, _config(tmp_path), listener)
+    early, late = (socket.create_connection(listener.getsockname()) for _ in range(2))
+    early.sendall(_request("/", b""))
+    stop.set()
+    thread = threading.Thread(target=web.run, args=(server, stop, 10), daemon=True)
+    thread.start()
+    assert len(_read(early)) > 100_000  # it has begun to stop
+    late.sendall(_request("/", b""))
+    assert len(_read(late)) > 100_000
+    thread.join(10)
+    assert not thread.is_alive()
+    for connection in (early, late):
+        connection.close()
+
+
 def test_a_request_that_never_arrives_does_not_keep_the_server(tmp_path):
     listener, stop = web.bind("127.0.0.1", 0), threading.Event()
     server = web.make_server(lambda environ, start_response: [], _config(tmp_path), listener)

@@ -48,3 +48,12 @@ def test_errors_as_json_carry_their_trace():
         )
     found = json.loads(JsonLines().format(record))
     assert (found["message"], "ZeroDivisionError" in found["trace"]) == ("it failed", True)
+
+
+def test_error_lines_name_their_request(server, caplog, monkeypatch):
+    monkeypatch.setattr(server.extensions["spi_dash"].probes["database"], "failure", lambda: 1 / 0)
+    answer = server.test_client().get("/readyz", headers={"X-Request-Id": "monitor-1234"})
+    assert assert_error(answer, 500, "internal")["details"] == {"request_id": "monitor-1234"}
+    (record,) = [record for record in caplog.records if record.levelname == "ERROR"]
+    found = json.loads(JsonLines().format(record))
+    assert (found["request_id"], "ZeroDivisionError" in found["trace"]) == ("monitor-1234", True)

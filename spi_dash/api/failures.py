@@ -34,10 +34,13 @@ def register_failures(server: flask.Flask) -> None:
 
     @server.errorhandler(SpiError)
     def spi_error(error: SpiError) -> flask.Response:
+        request_id = flask.g.get("request_id", "")
+        named = {"request_id": request_id}
         if isinstance(error, Unavailable):  # of an outage one line each is enough
-            logger.warning("request %s: %s", flask.g.get("request_id", ""), error)
+            logger.warning("request %s: %s", request_id, error, extra=named)
         elif error.status >= 500:
-            logger.error("%s %s: %s", flask.request.method, flask.request.path, error, exc_info=error)
+            method, path = flask.request.method, flask.request.path
+            logger.error("%s %s: %s, request %s", method, path, error, request_id, exc_info=error, extra=named)
         return error_response(error)
 
     @server.errorhandler(HTTPException)
@@ -60,9 +63,10 @@ def register_failures(server: flask.Flask) -> None:
 
 
 def _bug(error: Exception) -> flask.Response:
-    request_id = flask.g.get("request_id", "")
-    logger.error("%s %s failed, request %s", flask.request.method, flask.request.path, request_id, exc_info=error)
-    body = error_body("internal", "the server has a bug; its log says more", {"request_id": request_id})
+    named = {"request_id": flask.g.get("request_id", "")}
+    text, (method, path) = "%s %s failed, request %s", (flask.request.method, flask.request.path)
+    logger.error(text, method, path, named["request_id"], exc_info=error, extra=named)
+    body = error_body("internal", "the server has a bug; its log says more", named)
     response = flask.jsonify(body)
     response.status_code = 500
     return response

@@ -69,6 +69,8 @@ class JsonLines(logging.Formatter):
         at = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z"
         found = {"time": at, "level": record.levelname, "logger": record.name}
         found |= getattr(record, "fields", None) or {"message": record.getMessage()}
+        if hasattr(record, "request_id"):
+            found["request_id"] = record.request_id
         if record.exc_info:
             found["trace"] = self.formatException(record.exc_info)
         return json.dumps(found, default=str)

@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import select
 import signal
 import socket
 import threading
@@ -13,12 +14,14 @@ from waitress import create_server, wasyncore
 from ..errors import ConfigError
 
 if TYPE_CHECKING:
+    from waitress.channel import HTTPChannel
     from waitress.server import TcpWSGIServer
 
     from ..config import Config
 
 M_ARENA_MAX = -8  # of glibc's malloc.h
 STOP_WITHIN_S = 30  # for requests under way when the server is told to stop
+NEW_S = 0.5  # so long may the first bytes of a connection be on their way when it stops
 FORWARDED = {"x-forwarded-for", "x-forwarded-host", "x-forwarded-port", "x-forwarded-proto"}
 SETTINGS = {
     "recv_bytes": 262_144,  # a picture of 2 MB arrives in 8 reads instead of 260
@@ -95,26 +98,41 @@ def run(server: "TcpWSGIServer", stop: threading.Event, stop_within_s: float = S
     """Serve until `stop` is set; then finish what is under way."""
     while not stop.is_set():
         _turn(server)
+    _accept_waiting(server)
     wasyncore.dispatcher.close(server)  # the listening socket: new connections are refused from here on
+    _turn(server, 0)  # what has arrived is read, so that it is not mistaken for idle
     give_up_at = time.monotonic() + stop_within_s
     while _close_idle(server) and time.monotonic() < give_up_at:
-        _turn(server)
+        _turn(server, NEW_S / 2)
     server.task_dispatcher.shutdown(timeout=1)
     for channel in list(server.active_channels.values()):
         channel.handle_close()
     server.trigger.close()
 
 
-def _turn(server: "TcpWSGIServer") -> None:
-    wasyncore.loop(timeout=server.adj.asyncore_loop_timeout, map=server._map, use_poll=True, count=1)
+def _turn(server: "TcpWSGIServer", timeout_s: float = 1) -> None:
+    wasyncore.loop(timeout=timeout_s, map=server._map, use_poll=True, count=1)
+
+
+def _accept_waiting(server: "TcpWSGIServer") -> None:
+    """Take the connections that the kernel has made for us already: closing the listening socket would break them."""
+    for _ in range(SETTINGS["backlog"]):
+        if not select.select([server.socket], [], [], 0)[0]:
+            return
+        server.handle_accept()
 
 
 def _close_idle(server: "TcpWSGIServer") -> int:
-    """Close connections between two requests; how many are left, in the middle of one."""
+    """Close connections between two requests; how many are left, in the middle of one or too new to tell."""
     busy = 0
     for channel in list(server.active_channels.values()):
-        if channel.requests or channel.request is not None or channel.total_outbufs_len:
+        if channel.requests or channel.request is not None or channel.total_outbufs_len or _is_new(channel):
             busy += 1
         else:
             channel.handle_close()
     return busy
+
+
+def _is_new(channel: "HTTPChannel") -> bool:
+    """Whether it was made a moment ago, and nothing came yet."""
+    return channel.last_activity == channel.creation_time and time.time() - channel.creation_time < NEW_S

@@ -21,5 +21,5 @@ def describe(error: Exception) -> dict[str, Any]:
     """The words of the toast; a bug is logged with the id that the toast shows."""
     if isinstance(error, SpiError):
         return {"text": f"{error.message[:1].upper()}{error.message[1:]}.", "id": request_id()}
-    log.error("callback failed, request %s", request_id(), exc_info=error)
+    log.error("callback failed, request %s", request_id(), exc_info=error, extra={"request_id": request_id()})
     return {"text": "Something went wrong on the server. Please try again.", "id": request_id()}

@@ -17,55 +17,86 @@ START_S = 60
 TOOLS = ("mariadbd", "mariadb-install-db")
 
 
+class MariaDb:
+    """A fresh server with an empty database `spi`; it can be killed and started again on the same port and data."""
+
+    def __init__(self, folder: Path, short: str, flush: int) -> None:
+        """`short`: a folder with a short name; `flush`: 1, or 0 where what a killed server held is thrown away."""
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        self.url = f"mysql+pymysql://spi:spi@127.0.0.1:{port}/spi"
+        self.port = port
+        self._log = folder / "server.log"
+        self._socket = f"{short}/s"
+        user = ["--user=root"] if os.geteuid() == 0 else []  # it refuses to run as root unless told
+        data = f"--datadir={folder / 'data'}"
+        install = [_find("mariadb-install-db"), "--no-defaults", data, "--auth-root-authentication-method=normal"]
+        subprocess.run(
+            [*install, "--skip-test-db", *user], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        options = ["--bind-address=127.0.0.1", f"--port={port}", "--character-set-server=utf8mb4", "--skip-log-bin"]
+        options += ["--innodb-buffer-pool-size=64M", f"--innodb-flush-log-at-trx-commit={flush}"]
+        self._command = [_find("mariadbd"), "--no-defaults", data, *user, *options, f"--socket={self._socket}"]
+        self.start()
+        _create_database(self._socket)
+
+    def start(self) -> None:
+        """Run it; returns when it listens."""
+        with self._log.open("a") as log:
+            self._server = subprocess.Popen(self._command, stdout=log, stderr=log)
+        deadline = time.monotonic() + START_S
+        while not _listens(self._socket):  # a failed pymysql.connect() leaves its socket open
+            if self._server.poll() is not None or time.monotonic() > deadline:
+                pytest.fail("mariadbd does not start, see server.log")
+            time.sleep(0.05)
+
+    def kill(self) -> None:
+        self._server.kill()
+        self._server.wait()
+
+
 @contextlib.contextmanager
-def start_mariadb(folder: Path) -> Iterator[str]:
-    """Run a fresh server with an empty database `spi`; gives its SQLAlchemy URL."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    user = ["--user=root"] if os.geteuid() == 0 else []  # it refuses to run as root unless told
-    data = f"--datadir={folder / 'data'}"
-    install = [_find("mariadb-install-db"), "--no-defaults", data, "--auth-root-authentication-method=normal"]
-    subprocess.run(
-        [*install, "--skip-test-db", *user], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+def mariadb_server(folder: Path, flush: int = 1) -> Iterator[MariaDb]:
+    """Run a server of its own, which keeps what was committed when it is killed."""
     # A path to a socket has at most 107 bytes, pytest's folders are longer.
     with tempfile.TemporaryDirectory(prefix="spi-mariadb-") as short:
-        path = f"{short}/s"
-        options = ["--bind-address=127.0.0.1", f"--port={port}", "--character-set-server=utf8mb4", "--skip-log-bin"]
-        options += ["--innodb-buffer-pool-size=64M", "--innodb-flush-log-at-trx-commit=0", f"--socket={path}"]
-        log = (folder / "server.log").open("w")
-        command = [_find("mariadbd"), "--no-defaults", data, *user, *options]
-        with log, subprocess.Popen(command, stdout=log, stderr=log) as server:
-            try:
-                _create_database(server, path)
-                yield f"mysql+pymysql://spi:spi@127.0.0.1:{port}/spi"
-            finally:
-                server.kill()  # what it holds is thrown away
+        server = MariaDb(folder, short, flush)
+        try:
+            yield server
+        finally:
+            server.kill()
 
 
 @pytest.fixture(scope="session")
 def mariadb_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """One server for all tests; where it is not installed they are skipped, in CI they fail."""
+    _need_mariadb()
+    with mariadb_server(tmp_path_factory.mktemp("mariadb"), flush=0) as server:
+        yield server.url
+
+
+@pytest.fixture
+def own_mariadb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDb]:
+    """A server that one test may stop and start."""
+    _need_mariadb()
+    with mariadb_server(tmp_path_factory.mktemp("mariadb")) as server:
+        yield server
+
+
+def _need_mariadb() -> None:
     missing = [name for name in TOOLS if _find(name) is None]
     if missing and os.environ.get("CI"):
         pytest.fail(f"{', '.join(missing)} must be installed in CI (Debian: mariadb-server)")
     if missing:
         pytest.skip(f"{', '.join(missing)} not installed (Debian: mariadb-server)")
-    with start_mariadb(tmp_path_factory.mktemp("mariadb")) as url:
-        yield url
 
 
 def _find(name: str) -> str | None:
     return shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
 
 
-def _create_database(server: subprocess.Popen[bytes], path: str) -> None:
-    deadline = time.monotonic() + START_S
-    while not _listens(path):  # a failed pymysql.connect() leaves its socket open
-        if server.poll() is not None or time.monotonic() > deadline:
-            pytest.fail("mariadbd does not start, see server.log")
-        time.sleep(0.05)
+def _create_database(path: str) -> None:
     connection = pymysql.connect(unix_socket=path, user="root")
     with contextlib.closing(connection), connection.cursor() as cursor:
         cursor.execute("CREATE DATABASE spi")

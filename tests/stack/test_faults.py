@@ -5,13 +5,21 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
 from base64 import b64encode
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from live import ADMIN, PASSWORD, live_server, pictures
+from live import ADMIN, PASSWORD, live_server, pictures, plain_session
+from stack.servers import mariadb_variables
 
 from spi_dash.client import SpiClient
+from spi_dash.clock import utcnow
 from spi_dash.errors import SpiError
+from spi_dash.services.check import check
+from spi_dash.services.check_report import Options
 from spi_dash.storage import DiskStorage
 
 pytestmark = pytest.mark.stack
@@ -44,6 +52,79 @@ def test_a_full_disk_refuses_and_goes_on_when_there_is_room(tmp_path, small_disk
         client.upload_image(second, more)
         rows = client.get_images([{"device": n[:8], "datetime": n[9:28]} for n in (name, second)], "image")
         assert len([client.fetch(row["url"], row["md5"]) for row in rows]) == 2
+
+
+def refusal(answer):
+    """The message of an answer that says to come back."""
+    assert answer.status_code == 503, answer.text
+    assert int(answer.headers["Retry-After"]) > 0
+    assert set(answer.json()) == {"error"}
+    assert answer.json()["error"]["code"] == "unavailable"
+    return answer.json()["error"]["message"]
+
+
+def test_mariadb_is_killed_and_comes_back(tmp_path, own_mariadb):
+    """Callers that never pause: each gets an answer or 503 with the time to wait, and nothing acknowledged is lost."""
+    files, lock = pictures(400), threading.Lock()
+    names, acknowledged, statuses, done = iter(files), [], Counter(), threading.Event()
+    variables = mariadb_variables(own_mariadb)
+    with live_server(tmp_path / "data", **variables) as live, plain_session() as session:
+
+        def upload():
+            with live.client(retries=0) as client:
+                while not done.is_set():
+                    with lock:
+                        name = next(names)
+                    status = 200
+                    try:
+                        client.upload_image(name, files[name])
+                        acknowledged.append(name)
+                    except SpiError as error:
+                        status = error.status
+                    with lock:
+                        statuses[status] += 1
+
+        with ThreadPoolExecutor(3) as pool:
+            workers = [pool.submit(upload) for _ in range(3)]
+            try:
+                wait_until(lambda: statuses[200] > 20)
+                own_mariadb.kill()
+                login = (ADMIN, PASSWORD)
+                for path in ("get_users", "get_token", "get_images/metadata", "_put_new_images"):
+                    assert "database" in refusal(session.post(f"{live.url}/{path}", json=[], auth=login)), path
+                assert "database" in refusal(session.get(f"{live.url}/readyz"))
+                assert session.get(f"{live.url}/healthz").status_code == 200
+                assert "spi_database_up 0.0" in session.get(f"{live.url}/metrics").text
+                wait_until(lambda: statuses[503] > 3)
+                own_mariadb.start()
+                before = statuses[200]
+                wait_until(lambda: statuses[200] > before + 20)
+            finally:
+                done.set()
+            for worker in workers:
+                worker.result()
+        assert set(statuses) == {200, 503}, statuses
+        assert session.get(f"{live.url}/readyz").status_code == 200
+        report = look(live.spi)
+        assert set(report.found) <= {"stray"}  # never acknowledged; another attempt replaces them
+        with live.client() as client:
+            keys = [{"device": name[:8], "datetime": name[9:28]} for name in acknowledged]
+            rows = client.get_images(keys, "image")
+            found = sorted(client.fetch(row["url"], row["md5"]) for row in rows)
+        assert found == sorted(files[name] for name in acknowledged)
+
+
+def look(spi):
+    """What `spi-dash check` says."""
+    return check(spi.begin, spi.read, spi.storage, Options(now=utcnow()), note=lambda problem: None)
+
+
+def wait_until(condition, limit_s=30):
+    """Other threads are at work meanwhile."""
+    give_up_at = time.monotonic() + limit_s
+    while not condition():
+        assert time.monotonic() < give_up_at, "it does not happen"
+        time.sleep(0.01)
 
 
 def test_a_slow_upload_is_finished_before_the_server_ends(tmp_path):
