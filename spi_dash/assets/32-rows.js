@@ -123,7 +123,7 @@ spi.label = {
     sentence(row) {
         const waiting = row.images - row.annotated;
         return `${row.name || row.device}: ${spi.number(row.images)} pictures, ` +
-            `${spi.number(row.objects)} outlines in ${spi.number(row.annotated)} of them` +
+            `${spi.number(row.objects)} ${row.objects === 1 ? "outline" : "outlines"} in ${spi.number(row.annotated)} of them` +
             (waiting ? `, ${spi.number(waiting)} awaiting detection` : "") +
             (row.insects2 ? `; compared: ${spi.number(row.objects2)} outlines in ${spi.number(row.annotated2)}` : "");
     },

@@ -150,7 +150,7 @@ def summarise(found: scope.Scope, compared: scope.Detector | None, rows: list[ex
 
 def _found(detector: scope.Detector, objects: int, annotated: int, images: int) -> list:
     rest = f" ({number(images - annotated)} awaiting detection)" if images > annotated else ""
-    which = f" outlines in {number(annotated)} of them{rest}, detector {short_version(detector.version)}"
+    which = f" outline{'' if objects == 1 else 's'} in {number(annotated)} of them{rest}, detector {short_version(detector.version)}"
     return [" · ", html.B(number(objects)), which]
 
 

@@ -125,6 +125,7 @@ def test_zoom_is_kept_from_frame_to_frame(visit, page):
     visit()
     page.mouse.click(*middle(page))
     expect(page.locator(".position")).to_have_text("7 of 30")
+    expect(page.locator(".viewer-count")).to_contain_text("7 insects")  # the size of the frame is known now
     page.keyboard.press("+")
     zoomed = page.locator(".zoom-text").inner_text()
     page.keyboard.press("ArrowRight")
@@ -181,10 +182,13 @@ def test_two_versions_are_compared_in_plot_tooltip_and_viewer(visit, page, lab):
     visit("?start=2022-07-01&end=2022-07-01&zone=utc&detector=uid%201.0")
     page.get_by_label("Compare with another detector").select_option("0.9")
     page.wait_for_url("**compare=uid%200.9**")
-    expect(page.locator(".summary")).to_contain_text("1 outlines in 1 of them (59 awaiting detection), detector 0.9")
-    page.mouse.move(*middle(page))
+    expect(page.locator(".summary")).to_contain_text("1 outline in 1 of them (59 awaiting detection), detector 0.9")
+    row = page.locator(".row").evaluate_all(
+        "(rows, device) => rows.findIndex((r) => r.dataset.device === device)", TRAPS[0]
+    )
+    page.mouse.move(*middle(page, row))
     expect(page.locator(".tip.shown .tip-also")).to_have_text("1 insect by 0.9")
-    page.mouse.click(*middle(page))
+    page.mouse.click(*middle(page, row))
     expect(page.locator(".viewer-count")).to_contain_text("1 by 0.9 (dashed)")
     expect(page.locator(".viewer svg .line.also")).to_be_visible()
     page.keyboard.press("v")
