@@ -150,7 +150,8 @@ def summarise(found: scope.Scope, compared: scope.Detector | None, rows: list[ex
 
 def _found(detector: scope.Detector, objects: int, annotated: int, images: int) -> list:
     rest = f" ({number(images - annotated)} awaiting detection)" if images > annotated else ""
-    which = f" outline{'' if objects == 1 else 's'} in {number(annotated)} of them{rest}, detector {short_version(detector.version)}"
+    noun = "outline" if objects == 1 else "outlines"
+    which = f" {noun} in {number(annotated)} of them{rest}, detector {short_version(detector.version)}"
     return [" · ", html.B(number(objects)), which]
 
 
