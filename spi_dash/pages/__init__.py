@@ -2,9 +2,9 @@
 
 import dash
 
-from . import data, explore, frames, image, project, projects, settings, shell
+from . import data, explore, frames, image, project, projects, settings, shell, tuboids
 
-PAGES = (explore, data, image, projects, project, settings)
+PAGES = (explore, data, tuboids, image, projects, project, settings)
 
 
 def register_pages(app: dash.Dash) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from live import ADMIN, PASSWORD, live_server
+from tuboid_lab import START, encode, name_tuboid, new_label, shot_lines, tuboid_form
 
 from spi_dash.clock import utcnow
 from spi_dash.demo import demo_pictures, make_traps
@@ -28,7 +29,18 @@ def full_lab(tmp_path_factory):
             contours = [{"contour": [[list(point)] for point in one.points], "name": one.name} for one in outlines]
             key = {"device": row["device"], "datetime": row["datetime"], "md5": row["md5"]}
             client.put_uid_annotations([{"annotations": contours, "metadata": {**VERSION, **key}}])
+        add_tuboids(live.app.test_client())
         yield live
+
+
+def add_tuboids(client):
+    """Fifteen films, most of them labelled."""
+    who, orders = (ADMIN, PASSWORD), ("Diptera", "Hymenoptera", "Lepidoptera", None)
+    for number in range(15):
+        form = tuboid_form(number, n_shots=9, metadata=shot_lines(9, START + timedelta(hours=number % 7)))
+        assert client.post("/_put_tiled_tuboids", auth=who, **encode(form)).status_code == 200
+    labels = [new_label(name_tuboid(number), order=orders[number % 4]) for number in range(12)]
+    assert client.post("/put_itc_labels", json=labels, auth=who).status_code == 200
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +66,7 @@ def test_screenshots(browser, request, state, size, theme):
     for path, name in (
         ("/?start=-7d", "explore"),
         ("/data?start=-7d", "data"),
+        ("/tuboids?start=2022-07-01&end=2022-07-01", "tuboids"),
         ("/projects", "projects"),
         ("/settings", "settings"),
     ):
@@ -65,7 +78,7 @@ def test_screenshots(browser, request, state, size, theme):
         page.goto(f"{live.url}/image/{row['device']}/{row['datetime']:%Y-%m-%d_%H-%M-%S}")
         shot("viewer")
     context.close()
-    assert len(shot.taken) == (6 if state == "full" else 5)
+    assert len(shot.taken) == (7 if state == "full" else 6)
 
 
 class Camera:

@@ -1,0 +1,154 @@
+"""Tuboids: insects followed over several pictures, as small films; assets/85-tuboids.js draws them."""
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import dash
+from dash import ClientsideFunction, Input, Output, State, dcc, html
+
+from ..clock import utcnow
+from ..context import current
+from ..errors import SpiError
+from ..services import rollups, scope, tuboid_gallery
+from ..services.tuboid_gallery import SEPARATOR, UNLABELLED, Counts, Path, View
+from . import session as edge
+from .components import icon, number, plural
+from .shell import ids as shell_ids
+
+PATH = "/tuboids"
+NAME = "Tuboids"
+LINK_CACHE_S = 3600
+OPEN_DEPTH = 2  # of the tree of taxa, besides what leads to the chosen one
+
+
+class ids:
+    DATA = "tuboids-data"
+    DRAWN = "tuboids-drawn"
+    SUMMARY = "tuboids-summary"
+    EMPTY = "tuboids-empty"
+    FILTERS = "tuboids-filters"
+
+
+def layout(**_) -> html.Div:
+    """The frame; a script draws the films into it."""
+    play = html.Button([icon("play"), "Play all visible"], className="outline play-all", **{"aria-pressed": "false"})
+    summary = html.Div(id=ids.SUMMARY, className="summary", role="status")
+    films = html.Div(className="films", role="list", **{"aria-label": "Tuboids"})
+    pager = html.Nav(className="pager", **{"aria-label": "Pages of tuboids"})
+    return html.Div(
+        [
+            dcc.Store(id=ids.DATA),
+            dcc.Store(id=ids.DRAWN),
+            html.H1("Tuboids", className="only-read"),
+            html.Div([summary, html.Div(play, className="film-tools")], className="summary-bar"),
+            html.Div(id=ids.EMPTY),
+            html.Div([html.Aside(id=ids.FILTERS, **{"aria-label": "Filter"}), html.Div([films, pager])],
+                     className="gallery"),
+        ],
+        className="tuboids-page",
+    )  # fmt: skip
+
+
+def register(app: dash.Dash) -> None:
+    """One answer per address, and the route of the pictures."""
+    app.callback(
+        Output(ids.DATA, "data"), Output(ids.SUMMARY, "children"), Output(ids.EMPTY, "children"),
+        Output(ids.FILTERS, "children"), Input(shell_ids.SCOPE, "data"),
+    )(show_tuboids)  # fmt: skip
+    app.clientside_callback(
+        ClientsideFunction("tuboids", "draw"), Output(ids.DRAWN, "data"), Input(ids.DATA, "data"),
+        Input(shell_ids.RESOLVED, "data"), State(ids.DRAWN, "data"),
+    )  # fmt: skip
+    app.server.add_url_rule("/tuboids/<tuboid_id>/<what>.jpg", "tuboids_picture", get_picture)
+
+
+def show_tuboids(data: dict | None) -> tuple:
+    """The films of one page, what they are made of, what to do when there are none, the filters."""
+    if data is None:
+        raise dash.exceptions.PreventUpdate
+    spi = current()
+    rollups.refresh(spi.begin, spi.read)
+    with spi.read() as session:
+        query = scope.parse(data["search"])
+        found = scope.resolve(session, query, utcnow())
+        view = tuboid_gallery.make_view(data["search"], query, found)
+        counts = tuboid_gallery.count_tuboids(session, view)
+        whole = counts if not view.filtered else tuboid_gallery.count_tuboids(session, replace(view, taxon="", trap=""))
+        pages = max(1, math.ceil(counts.n / tuboid_gallery.PER_PAGE))
+        view = replace(view, page=min(view.page, pages))
+        cards = [tuboid_gallery.pack_card(card) for card in tuboid_gallery.list_cards(session, view)]
+        newest_s = tuboid_gallery.find_newest_s(session, view.devices) if whole.n == 0 else None
+    packed = {"cards": cards, "page": view.page, "pages": pages, "search": data["search"]}
+    if whole.n == 0:
+        return packed, [], explain_nothing(newest_s, bool(view.devices)), []
+    return packed, summarise(view, counts, whole), [], _filters(view, counts)
+
+
+def get_picture(tuboid_id: str, what: str) -> Any:
+    """The way to the tiles or to the context of a tuboid."""
+    spi = current()
+    try:
+        with spi.read() as session:
+            key = tuboid_gallery.get_picture_key(session, tuboid_id, what)
+    except SpiError as error:
+        return {"error": {"code": error.code, "message": error.message}}, error.status
+    return edge.go(spi.storage.signer("", utcnow())(key), LINK_CACHE_S)
+
+
+def summarise(view: View, counts: Counts, whole: Counts) -> list:
+    """Every count with what it is made of."""
+    labelled = whole.n - whole.n_unlabelled
+    parts: list = [html.B(number(counts.n))]
+    if view.filtered:
+        parts.append(f" of {number(whole.n)}")
+    parts.append(f" {'tuboid' if whole.n == 1 else 'tuboids'} that began in these dates")
+    parts.append(f", of {plural(len(whole.traps), 'trap')}")
+    parts.append(f" \u00b7 {number(labelled)} of {number(whole.n)} have a label; the newest of each counts")
+    if view.filtered:
+        parts.append(html.Button("Clear filters", className="plain clear tuboid-filter",
+                                 **{"data-taxon": "", "data-trap": ""}))  # fmt: skip
+    return parts
+
+
+def explain_nothing(newest_s: int | None, some_traps: bool) -> html.Div:
+    """An empty state that says the next step."""
+    card = html.Div(className="empty-card")
+    if newest_s is None:
+        title = "No tuboids of these traps" if some_traps else "No tuboids yet"
+        text = ("Choose other traps above." if some_traps else
+                "A tuboid is one insect, followed over several pictures. They appear here as soon as a program "
+                "that follows insects uploads them.")  # fmt: skip
+        return html.Div([card, html.H2(title), html.P(text)], className="empty")
+    text = ["The newest began on ", html.B(f"{scope.moment(newest_s):%-d %b %Y}"), " (UTC)."]
+    there = html.Button("Go there", className="filled go-newest", **{"data-newest": str(newest_s)})
+    return html.Div([card, html.H2("No tuboids in these dates"), html.P(text), there], className="empty")
+
+
+def _filters(view: View, counts: Counts) -> list:
+    """Two lists of buttons: what they are, and which trap saw them."""
+    total = counts.n_unlabelled + sum(count for path, count in counts.taxa.items() if len(path) == 1)
+    chosen: Path = () if view.taxon in ("", UNLABELLED) else tuple(view.taxon.split(SEPARATOR))
+    taxa = [_button("All", total, "taxon", "", view.taxon == "", 0)]
+    taxa += [
+        _button(path[-1] or "not known", count, "taxon", SEPARATOR.join(path), path == chosen, len(path) - 1)
+        for path, count in sorted(counts.taxa.items())
+        if len(path) <= OPEN_DEPTH or path[:-1] == chosen[: len(path) - 1]
+    ]
+    if counts.n_unlabelled:
+        taxa.append(_button("unlabelled", counts.n_unlabelled, "taxon", UNLABELLED, view.taxon == UNLABELLED, 0))
+    traps = [_button("All", sum(counts.traps.values()), "trap", "", view.trap == "", 0)]
+    traps += [_button(device, count, "trap", device, device == view.trap, 0)
+              for device, count in sorted(counts.traps.items())]  # fmt: skip
+    return [
+        html.Details([html.Summary("Taxon"), html.Div(taxa)], open=True),
+        html.Details([html.Summary("Trap"), html.Div(traps)], open=True),
+    ]
+
+
+def _button(text: str, count: int, name: str, value: str, pressed: bool, depth: int) -> html.Button:
+    return html.Button(
+        [html.Span(text), html.Span(number(count), className="count", title=plural(count, "tuboid"))],
+        className=f"tuboid-filter depth-{depth}",
+        **{f"data-{name}": value, "aria-pressed": str(pressed).lower()},
+    )
