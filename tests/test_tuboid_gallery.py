@@ -1,5 +1,7 @@
 """Tuboids to look at: what is shown of a scope, on every database, and the page without a browser."""
 
+import csv
+import io
 from datetime import datetime, timedelta
 
 import flask
@@ -12,7 +14,7 @@ from tuboid_lab import START, encode, name_tuboid, new_label, shot_lines, tuboid
 from spi_dash.errors import NotFound
 from spi_dash.models import ItcLabel, TiledTuboid, TuboidSeries
 from spi_dash.pages import tuboids as page
-from spi_dash.services import tuboid_gallery, users
+from spi_dash.services import tuboid_csv, tuboid_gallery, users
 from spi_dash.services.tuboid_gallery import UNLABELLED, View
 
 AUDIT = {"datetime_created": START, "api_version": "1", "api_user_id": None}
@@ -104,6 +106,16 @@ def test_only_pictures_of_known_tuboids_have_an_address(session, add):
             tuboid_gallery.get_picture_key(session, *wrong)
 
 
+def test_a_csv_has_every_label(session, add):
+    names = [add(0, ("=Insecta",), MUSCA), add(1)]
+    text = b"".join(tuboid_csv.write_csv(session, DAY)).decode()
+    rows = list(csv.DictReader(io.StringIO(text, newline="")))
+    seen = [(row["tuboid_id"], row["type"], row["genus"], row["newest_label"]) for row in rows]
+    first, second = names
+    assert seen == [(first, "'=Insecta", "", "false"), (first, "Insecta", "Musca", "true"), (second, "", "", "")]
+    assert (rows[0]["start_utc"], rows[0]["shots"]) == ("2022-07-01 00:00:00", "4")
+
+
 @pytest.fixture
 def shown(server, spi):
     """The page's callback, called as it is for the admin."""
@@ -168,3 +180,6 @@ def test_pictures_are_behind_the_gate(client, upload_tuboids):
     answer = client.get(address, follow_redirects=True)
     assert (answer.status_code, answer.mimetype) == (200, "image/jpeg")
     assert client.get("/tuboids/nothing/tuboid.jpg").status_code == 404
+    answer = client.get(f"/download/tuboids.csv{SEARCH}&taxon=Insecta")
+    assert answer.text.count(name_tuboid(0)) == 1 and name_tuboid(1) not in answer.text
+    assert "tuboids_2022-07-01_to_2022-07-01_filtered_made-" in answer.headers["Content-Disposition"]

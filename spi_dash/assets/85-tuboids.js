@@ -203,3 +203,9 @@ document.addEventListener("click", (event) => {
     for (const name of ["taxon", "trap"]) if (name in filter.dataset) changes[name] = filter.dataset[name];
     spi.scope.go(changes);
 });
+
+/* In the capture phase: the address is right before the browser follows it. */
+document.addEventListener("click", (event) => {
+    const link = event.target.closest("a.labels-csv");
+    if (link) link.href = `/download/tuboids.csv${location.search}`;
+}, true);

@@ -11,7 +11,7 @@ import flask
 from ..clock import utcnow
 from ..context import current
 from ..errors import InvalidInput, SpiError
-from ..services import export, export_coco, export_csv, export_query, rollups, scope
+from ..services import export, export_coco, export_csv, export_query, rollups, scope, tuboid_csv, tuboid_gallery
 from .session import request_id
 
 CSV, GZIP, JSON, MARKDOWN = "text/csv", "application/gzip", "application/json", "text/markdown"
@@ -23,6 +23,7 @@ def add_routes(server: Any) -> None:
         "/download/images.csv": get_csv,
         "/download/images.csv.gz": get_csv_gz,
         "/download/annotations.json": get_coco,
+        "/download/tuboids.csv": get_tuboids,
         "/download/data-dictionary.md": get_dictionary,
     }
     for rule, view in routes.items():
@@ -52,6 +53,17 @@ def get_coco() -> flask.Response:
     what = f"annotations_{wanted.detector.key}" if wanted.detector else "annotations"
     write = partial(export_coco.write_coco, scope=wanted, view=view, now=utcnow())
     return _file(write, JSON, export.file_name(wanted, view, what, ".coco.json", utcnow()))
+
+
+def get_tuboids() -> flask.Response:
+    """The tuboids of their page, with all of their labels."""
+    spi = current()
+    rollups.refresh(spi.begin, spi.read)
+    search = flask.request.query_string.decode("ascii", "replace")
+    query = scope.parse(search)
+    with spi.read() as session:
+        view = tuboid_gallery.make_view(search, query, scope.resolve(session, query, utcnow()))
+    return _file(partial(tuboid_csv.write_csv, view=view), CSV, tuboid_csv.file_name(view, utcnow()))
 
 
 def get_dictionary() -> flask.Response:

@@ -33,6 +33,8 @@ class ids:
 def layout(**_) -> html.Div:
     """The frame; a script draws the films into it."""
     play = html.Button([icon("play"), "Play all visible"], className="outline play-all", **{"aria-pressed": "false"})
+    labels = html.A([icon("download"), "Labels (CSV)"], href="/download/tuboids.csv", className="outline labels-csv",
+                    title="The tuboids of these filters, all pages, with all of their labels")  # fmt: skip
     summary = html.Div(id=ids.SUMMARY, className="summary", role="status")
     films = html.Div(className="films", role="list", **{"aria-label": "Tuboids"})
     pager = html.Nav(className="pager", **{"aria-label": "Pages of tuboids"})
@@ -41,7 +43,7 @@ def layout(**_) -> html.Div:
             dcc.Store(id=ids.DATA),
             dcc.Store(id=ids.DRAWN),
             html.H1("Tuboids", className="only-read"),
-            html.Div([summary, html.Div(play, className="film-tools")], className="summary-bar"),
+            html.Div([summary, html.Div([play, labels], className="film-tools")], className="summary-bar"),
             html.Div(id=ids.EMPTY),
             html.Div([html.Aside(id=ids.FILTERS, **{"aria-label": "Filter"}), html.Div([films, pager])],
                      className="gallery"),

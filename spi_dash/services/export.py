@@ -43,6 +43,24 @@ its top left corner; `bbox` is x, y, width, height; `area` is that of the polygo
 | `categories` | What the detector calls the outlines, numbered in the order in which they come. |
 | `licenses` | Nothing is stated for the pictures: ask the lab that runs the server. |
 """
+LABELS = """
+## Labels of tuboids as CSV
+
+The tuboids that the page Tuboids shows, all of its pages. One row is one label; a tuboid without labels has one row \
+with empty cells for them. To count insects, take the rows in which `newest_label` is not `false`.
+
+| Column | Meaning |
+|---|---|
+| `tuboid_id` | Name of the tuboid: one insect, followed over several pictures. |
+| `trap_name`, `device` | What people call the trap, and its own id. |
+| `start_utc`, `end_utc` | Its first and last shot, UTC. |
+| `shots` | On how many pictures it is seen. |
+| `type`, `order`, `family`, `genus`, `species` | What the classifier says that it is. Empty: not known, or no label. |
+| `label`, `pattern` | The classifier's own number and pattern of this class. |
+| `classifier`, `classifier_version` | Which classifier says so. |
+| `labelled_utc` | When its label arrived on the server, UTC. |
+| `newest_label` | true: the tuboid's newest label, which the page shows; false: an older one; empty: it has none. |
+"""
 
 
 def file_name(scope: Scope, view: View, what: str, ending: str, now: datetime) -> str:
@@ -62,4 +80,4 @@ def data_dictionary() -> str:
         column = by_header.get(name)
         title, means = (column.title, column.means) if column else ("", TIMES[name])
         lines.append(f"| `{name}` | {title} | {means} |\n")
-    return INTRODUCTION + "".join(lines) + COCO
+    return INTRODUCTION + "".join(lines) + COCO + LABELS

@@ -85,7 +85,7 @@ def make_view(search: str, query: Query, found: Scope) -> View:
 def count_tuboids(session: Session, view: View) -> Counts:
     """What the view is made of. Each of the two filters counts what the other one leaves."""
     rows = session.execute(
-        _select(replace(view, taxon=""), *TAXON, sa.func.count(TiledTuboid.id)).group_by(*TAXON)
+        select_tuboids(replace(view, taxon=""), *TAXON, sa.func.count(TiledTuboid.id)).group_by(*TAXON)
     ).all()
     taxa: Counter[Path] = Counter()
     unlabelled = 0
@@ -94,9 +94,9 @@ def count_tuboids(session: Session, view: View) -> Counts:
         unlabelled += 0 if path else count
         for depth in range(len(path)):
             taxa[path[: depth + 1]] += count
-    by_trap = _select(replace(view, trap=""), TuboidSeries.device, sa.func.count(TiledTuboid.id))
+    by_trap = select_tuboids(replace(view, trap=""), TuboidSeries.device, sa.func.count(TiledTuboid.id))
     traps = {device: count for device, count in session.execute(by_trap.group_by(TuboidSeries.device))}
-    n = session.scalar(_select(view, sa.func.count(TiledTuboid.id))) or 0
+    n = session.scalar(select_tuboids(view, sa.func.count(TiledTuboid.id))) or 0
     return Counts(n=n, n_unlabelled=unlabelled, taxa=dict(taxa), traps=traps)
 
 
@@ -105,7 +105,7 @@ def list_cards(session: Session, view: View) -> list[Card]:
     tuboid = (TiledTuboid.tuboid_id, TiledTuboid.start_datetime, TiledTuboid.end_datetime, TiledTuboid.n_shots)
     others = (TuboidSeries.device, Device.name, Image.id, ItcLabel.algo_name, ItcLabel.algo_version)
     query = (
-        _select(view, *tuboid, *others, *TAXON)
+        select_tuboids(view, *tuboid, *others, *TAXON)
         .outerjoin(Device, Device.device == TuboidSeries.device)
         .outerjoin(Image, sa.and_(Image.device == TuboidSeries.device, Image.datetime == TiledTuboid.start_datetime))
         .order_by(TiledTuboid.start_datetime.desc(), TiledTuboid.id.desc())
@@ -135,7 +135,7 @@ def pack_card(card: Card) -> dict[str, Any]:
     return asdict(card)
 
 
-def _select(view: View, *columns: Any) -> sa.Select:
+def select_tuboids(view: View, *columns: Any) -> sa.Select:
     """Tuboids that begin in the view, each beside the newest of its labels."""
     newer = aliased(ItcLabel)
     newest = sa.select(sa.func.max(newer.id)).where(newer.parent_tuboid_id == TiledTuboid.id)
