@@ -304,7 +304,7 @@ def test_a_bundle_goes_up_and_comes_down(live, tmp_path):
         for path in got:
             assert path.read_bytes() == files[path.relative_to(tmp_path / "down").as_posix()]
         assert client.download_bundle("test-bundle", tmp_path / "down") == []
-        assert sorted(path.name for path in (tmp_path / "down").rglob("*.tmp")) == []
+        assert sorted(path.name for path in (tmp_path / "down").rglob(".*.part")) == []
 
 
 def test_bundle_keys_cannot_leave_the_folder(connect, tmp_path):
