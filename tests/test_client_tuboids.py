@@ -13,10 +13,11 @@ from tuboid_lab import (
     REAL_TUBOIDS,
     START,
     VERSION,
+    first_shot,
     name_tuboid,
     new_label,
     shot_lines,
-    tuboid_form,
+    write_series,
 )
 
 from spi_dash.client import columns
@@ -27,22 +28,6 @@ from spi_dash.errors import Conflict, InvalidInput
 from spi_dash.local import LocalSpi
 
 MATCHER = "siamese-insect-matcher"
-
-
-def write_series(folder, n=3, device=DEVICE, start=START):
-    """A series as the matcher leaves it on disk."""
-    series = folder / name_tuboid(0, device, start).rpartition(".")[0]
-    for number in range(n):
-        below = series / name_tuboid(number, device, start)
-        below.mkdir(parents=True)
-        form = tuboid_form(number, metadata=shot_lines(4, first_shot(number, start), device), n_shots=4)
-        for part, name in TUBOID_FILES.items():
-            (below / name).write_bytes(form[part])
-    return series
-
-
-def first_shot(number, start=START):
-    return start + timedelta(minutes=20 * number)
 
 
 def label(number, version="1", **changes):

@@ -17,6 +17,8 @@ TILE_PX, PER_ROW = 224, 4
 ALL = [{"device": "%", "start_datetime": "2020-01-01T00:00:00Z", "end_datetime": "2030-01-01T00:00:00Z"}]
 TYPES = {"metadata": "application/text", "tuboid_id": "application/json", "series_info": "application/json"}
 
+FILES = {"metadata": "metadata.txt", "tuboid": "tuboid.jpg", "context": "context.jpg"}
+
 
 def name_tuboid(number: int, device: str = DEVICE, start: datetime = START, end: datetime = END) -> str:
     return f"{device}.{start.strftime(LEGACY)}.{end.strftime(LEGACY)}.{VERSION}.{number:04d}"
@@ -70,9 +72,8 @@ def tuboid_form(number: int = 0, n_shots: int = 5, **changes: Any) -> dict[str, 
 
 def encode(form: dict[str, bytes]) -> dict[str, Any]:
     """As the existing clients send it: every part is a file."""
-    names = {"metadata": "metadata.txt", "tuboid": "tuboid.jpg", "context": "context.jpg"}
     kind = "application/octet-stream"
-    return multipart([(name, (names.get(name, name), part, TYPES.get(name, kind))) for name, part in form.items()])
+    return multipart([(name, (FILES.get(name, name), part, TYPES.get(name, kind))) for name, part in form.items()])
 
 
 def real_form(folder: Path, dialect: str = ISO) -> dict[str, bytes]:
@@ -83,6 +84,22 @@ def real_form(folder: Path, dialect: str = ISO) -> dict[str, bytes]:
             "algo_version": "11111111-19191919", "n_images": 10, "n_tuboids": 6}  # fmt: skip
     files = {path.stem: path.read_bytes() for path in folder.iterdir()}
     return {**tuboid_form(tuboid_id=folder.name, series_info=series_info(dialect, **info)), **files}
+
+
+def first_shot(number: int, start: datetime = START) -> datetime:
+    return start + timedelta(minutes=20 * number)
+
+
+def write_series(folder: Path, n: int = 3, device: str = DEVICE, start: datetime = START) -> Path:
+    """A series as the matcher leaves it on disk."""
+    series = folder / name_tuboid(0, device, start).rpartition(".")[0]
+    for number in range(n):
+        below = series / name_tuboid(number, device, start)
+        below.mkdir(parents=True)
+        form = tuboid_form(number, metadata=shot_lines(4, first_shot(number, start), device), n_shots=4)
+        for part, name in FILES.items():
+            (below / name).write_bytes(form[part])
+    return series
 
 
 def new_label(tuboid_id: str, version: str = "1", **changes: Any) -> dict[str, Any]:
