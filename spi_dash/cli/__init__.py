@@ -7,6 +7,7 @@ from .check import check
 from .db import db
 from .demo import demo
 from .detector import detector
+from .fetch import fetch
 from .push import push
 from .serve import serve
 from .settings import Commands
@@ -23,8 +24,9 @@ def main() -> None:
     Run a server:      spi-dash serve --data /srv/spi-dash
     Add an account:    spi-dash users add maria --data /srv/spi-dash
     Upload an SD card: spi-dash push /media/card --url https://api.example.org --user maria
+    Get data:          spi-dash fetch pictures --url https://api.example.org --user maria
     """
 
 
-for command in (serve, demo, push, users, db, check, backup, restore, detector):
+for command in (serve, demo, push, fetch, users, db, check, backup, restore, detector):
     main.add_command(command)

@@ -52,7 +52,7 @@ def push(paths: tuple[Path, ...], url: str, user: str, password_file: Path | Non
 
     if not os.access(failures.absolute().parent, os.W_OK):
         raise click.ClickException(f"{failures} cannot be written")
-    password = _read_password(user, password_file)
+    password = read_password(user, password_file)
     stop = threading.Event()
     with _Report(paths, failures) as report, SpiClient(url, user, password, sleep=stop.wait) as client:
         client.get_token()  # a wrong password or URL ends here, before anything is read
@@ -62,7 +62,8 @@ def push(paths: tuple[Path, ...], url: str, user: str, password_file: Path | Non
         raise SystemExit(130 if summary.interrupted else 1)
 
 
-def _read_password(user: str, file: Path | None) -> str:
+def read_password(user: str, file: Path | None) -> str:
+    """The password of an account, from a file, the environment, or who sits there."""
     if file is not None:
         with click.open_file(str(file), encoding="utf-8") as lines:
             return lines.readline().rstrip("\r\n")

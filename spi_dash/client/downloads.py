@@ -3,7 +3,6 @@
 Links expire: they are asked for in small groups, shortly before they are used. Memory does not grow with the files.
 """
 
-import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -12,10 +11,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from ..clock import LEGACY
 from ..errors import Forbidden, InvalidInput, NotFound, SpiError, Unauthorized, Unavailable
 from . import files
 from .info import IMAGE_KEY, Devices, Moment, Table, chosen, chunks, dicts, pick
+from .names import PICTURES, picture_path, safe_name
 from .transport import Transport
 from .wire import time_or_text
 
@@ -23,9 +22,7 @@ LINKS_PER_REQUEST = 200
 UNANSWERED = 3  # so many failures in a row because the server does not answer, and the rest is not tried
 TUBOID_KEY = ("tuboid_id", "device_series", "start_datetime_series", "end_datetime_series")
 TUBOID_FILES = {"tuboid": "tuboid.jpg", "metadata": "metadata.txt", "context": "context.jpg"}
-PICTURES = {"image": ".jpg", "thumbnail": ".thumbnail.jpg", "thumbnail-mini": ".thumbnail-mini.jpg"}
 Picture = Literal["image", "thumbnail", "thumbnail-mini"]
-_SAFE_NAME = re.compile(r"[0-9A-Za-z_-][0-9A-Za-z_.-]{0,254}")
 
 
 @dataclass
@@ -112,9 +109,7 @@ class DownloadCalls(Transport):
             info = [dict(zip(IMAGE_KEY, key, strict=True)) for key in chunk]
             links = _Links(lambda info=info: self._image_links(info, what))
             for key in chunk:
-                device = _safe(key[0])
-                name = f"{device}.{key[1].strftime(LEGACY)}{PICTURES[what]}"
-                yield _Job(key, folder / device / name, keys[key], links)
+                yield _Job(key, folder / picture_path(*key, what), keys[key], links)
 
     def _image_links(self, info: list[dict[str, Any]], what: str) -> dict[Any, str]:
         rows = self.post_json(f"get_images/{what}", info, times=False)
@@ -125,7 +120,7 @@ class DownloadCalls(Transport):
             info = [{"device": device, "start_datetime": start, "end_datetime": end}]
             links = _Links(lambda info=info: self._tuboid_links(info))
             for tuboid_id in tuboid_ids:
-                below = folder / _safe(tuboid_id.rpartition(".")[0]) / _safe(tuboid_id)
+                below = folder / safe_name(tuboid_id.rpartition(".")[0]) / safe_name(tuboid_id)
                 for part, name in TUBOID_FILES.items():
                     yield _Job((tuboid_id, part), below / name, None, links)
 
@@ -294,10 +289,3 @@ def _image_key(row: Mapping[str, Any]) -> tuple[str, datetime]:
 def _with_device_series(tuboids: Table) -> list[dict[str, Any]]:
     """Rows as the wire has them; in tuboids_frame the device is called as it is in all other frames."""
     return [{"device_series": row["device"], **row} if "device" in row else row for row in dicts(tuboids)]
-
-
-def _safe(name: str) -> str:
-    """A name that the server gave, as the name of a file: it must not lead anywhere else on this machine."""
-    if not _SAFE_NAME.fullmatch(name) or ".." in name:
-        raise InvalidInput(f"{name[:80]!r} cannot be the name of a file")
-    return name
