@@ -26,6 +26,15 @@ spi.data = {
         }
         return `/download/${file}?${query}`;
     },
+
+    /** By fetch, except where the reader asks for another tab, or for the small file that needs no patience. */
+    take(link, event) {
+        const file = link.dataset.file, grid = spi.data.grid();
+        if (file === "data-dictionary.md" || event.ctrlKey || event.metaKey || event.shiftKey) return;
+        event.preventDefault();
+        const rows = file === "images.csv" && grid && grid.isLastRowIndexKnown() ? grid.getDisplayedRowCount() : null;
+        spi.downloads.take(link.href, {name: link.querySelector("b").textContent, rows});
+    },
 };
 
 dash_clientside.data = {
@@ -132,7 +141,7 @@ document.addEventListener("click", (event) => {
     if (link) {
         link.href = spi.data.download(link.dataset.file);
         link.closest("details").open = false;
-        if (link.dataset.file !== "data-dictionary.md") spi.toast.show("The file is being made. It comes as a download.", "", "quiet");
+        spi.data.take(link, event);
     }
     if (clear) spi.data.grid().setFilterModel(null);
 }, true);

@@ -190,4 +190,4 @@ def _download_menu() -> html.Details:
         for file, name, text in FILES
     ]
     summary = html.Summary([icon("download"), "Download", icon("down")], className="filled")
-    return html.Details([summary, html.Div(items, className="menu right downloads")], className="drop")
+    return html.Details([summary, html.Div(items, className="menu right downloads")], className="drop downloads-menu")

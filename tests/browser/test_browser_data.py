@@ -4,12 +4,16 @@ import csv
 import gzip
 import io
 import json
+import secrets
+import threading
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 from browser.lab import TRAPS
 from playwright.sync_api import Page, expect
+
+from spi_dash.services import export_csv
 
 pytest_plugins = ["browser.fixtures"]
 
@@ -144,6 +148,72 @@ def test_a_csv_follows_filter_and_order(table):
     assert "_filtered_" in name
     assert {line["device"] for line in lines} == {TRAPS[1]}
     assert [line["insects"] for line in lines] == [*map(str, range(1, 16)), *[""] * 15]
+
+
+@pytest.fixture
+def slow_csv(monkeypatch):
+    """The server makes half of the file, and the rest when the event is set; `ended` when the reader hung up."""
+    go_on, ended, write = threading.Event(), threading.Event(), export_csv.write_csv
+
+    def write_half(*arguments, **options):
+        whole = b"".join(write(*arguments, **options))
+        lines = whole.splitlines(keepends=True)
+        try:
+            yield b"".join(lines[:31])
+            while not go_on.wait(0.05):
+                yield secrets.token_hex(20_000).encode()  # what cannot be packed is sent, and shows who listens
+            yield b"".join(lines[31:])
+        finally:
+            ended.set()
+
+    monkeypatch.setattr(export_csv, "write_csv", write_half)
+    yield go_on, ended
+    go_on.set()
+
+
+def start_csv(page):
+    page.locator("summary", has_text="Download").click()
+    page.locator("a.download", has=page.get_by_text("CSV", exact=True)).click()
+    return page.get_by_role("group", name="CSV")
+
+
+def test_a_download_shows_how_far_it_is_and_comes(table, slow_csv):
+    page = table()
+    with page.expect_download() as started:
+        box = start_csv(page)
+        expect(box).to_contain_text("50 %")
+        expect(box).to_contain_text("kB")
+        assert box.locator("progress").get_attribute("value") == "0.5"
+        page.get_by_role("link", name="Explore").click()
+        expect(page.locator(".row")).to_have_count(2)
+        expect(box).to_be_visible()
+        slow_csv[0].set()
+    assert Path(started.value.path()).read_bytes().count(b"\n") == 61
+    expect(box).to_have_count(0)
+    expect(page.locator(".toast.shown")).to_contain_text("downloaded")
+
+
+def test_a_download_is_cancelled(table, slow_csv):
+    page, came = table(), []
+    page.on("download", lambda download: came.append(download))
+    box = start_csv(page)
+    expect(box).to_contain_text("50 %")
+    box.get_by_role("button", name="Cancel CSV").focus()
+    page.keyboard.press("Enter")
+    expect(box).to_have_count(0)
+    expect(page.locator(".toast.shown")).to_have_text("CSV: the download was cancelled.")
+    expect(page.locator("summary", has_text="Download")).to_be_focused()
+    assert slow_csv[1].wait(10), "the server goes on although nobody reads"
+    assert came == []
+
+
+def test_a_refused_download_says_why(table):
+    page = table()
+    refusal = {"error": {"code": "invalid_input", "message": "the filter cannot be read", "details": {}}}
+    page.evaluate("body => { window.fetch = async () => new Response(body, {status: 400}); }", json.dumps(refusal))
+    start_csv(page)
+    expect(page.locator(".toast.shown")).to_have_text("The filter cannot be read.")
+    expect(page.locator(".taking")).to_have_count(0)
 
 
 def test_coco_has_the_outlines_of_the_database(table, lab):
