@@ -2,10 +2,16 @@
 
 import re
 from contextlib import contextmanager
+from datetime import timedelta
 
 import pytest
+from browser.lab import TRAPS
 from live import ADMIN, PASSWORD
 from playwright.sync_api import expect
+
+from spi_dash.clock import utcnow
+from spi_dash.contract import Failure, Heartbeat
+from spi_dash.services import detection
 
 pytest_plugins = ["browser.fixtures"]
 READER, READERS = "reader", "the reader's password"
@@ -181,6 +187,58 @@ def test_a_bundle_is_uploaded_and_made_active(settings, tmp_path):
     page.get_by_label("Use the reference model").click()
     dialog.get_by_role("button", name="Use the reference model").click()
     expect(mine).not_to_contain_text("active")
+
+
+ALGO, OLD = "universal-insect-detector", "1600000000-0123abcd"
+REASON = "The picture ends in the middle: 31337 of 2097152 bytes, and what is there is darker than any card"
+
+
+@pytest.fixture
+def detectors(lab):
+    """One that works, one that fell silent, and pictures that two versions have given up."""
+    with lab.spi.begin() as session:
+        _, active = detection.active_bundle(session, lab.spi.storage)
+        for worker, ago, said in (
+            ("barn", timedelta(seconds=5), {"images_done": 1204, "images_failed": 3, "images_per_minute": 2.5}),
+            ("greenhouse", timedelta(hours=2), {"images_done": 7, "last_error": "the disk is full"}),
+        ):
+            said = {"images_failed": 0, "images_per_minute": 0, **said}
+            beat = Heartbeat(worker=worker, algo_version=active, **said)
+            detection.record_heartbeat(session, beat, utcnow() - ago)
+        for version, n in ((active, 2), (OLD, 1)):
+            for i in range(n):
+                key = {"device": TRAPS[i], "datetime": "2022-07-01", "worker": "barn", "reason": REASON}
+                failure = Failure(algo_name=ALGO, algo_version=version, **key)
+                assert detection.record_failure(session, failure, utcnow())
+    yield active
+    with lab.spi.begin() as session:
+        for version in (active, OLD):
+            detection.retry_failures(session, of=(ALGO, version))
+
+
+def test_an_admin_sees_detectors_and_lets_failed_pictures_be_tried_again(detectors, settings):
+    section = settings.get_by_role("region", name="Detector", exact=True)
+    barn = section.locator(".workers tbody tr", has_text="barn")
+    expect(barn).to_contain_text("just now")
+    expect(barn).to_contain_text(re.compile("1.204"))
+    silent = section.locator(".workers tbody tr", has_text="greenhouse")
+    expect(silent).to_contain_text("2 h ago")
+    expect(silent).to_contain_text("the disk is full")
+    expect(section.locator(".facts")).to_contain_text("2.5 pictures per minute")
+    failures = section.locator(".failures tbody tr")
+    expect(failures).to_have_count(3)
+    expect(failures.first).to_contain_text(REASON)
+
+    name = f"{TRAPS[1]} 2022-07-01 00:00:00"
+    failures.get_by_role("button", name=f"Retry {name}").click()
+    expect(settings.locator(".toast.shown")).to_contain_text("Detectors try this picture again.")
+    expect(failures).to_have_count(2)
+    section.get_by_role("button", name=f"Retry all of version {OLD}").focus()
+    settings.keyboard.press("Enter")
+    expect(failures).to_have_count(1)
+    expect(settings.locator(".log tbody tr").first).to_contain_text("failures retried")
+    failures.get_by_role("link").click()
+    expect(settings.locator(".viewer-title")).to_contain_text("2022-07-01 00:00")
 
 
 def test_a_broken_server_leaves_the_page_usable(settings):
