@@ -161,7 +161,7 @@ def _workers(found: Detection, now: datetime) -> list[Cell]:
         return []
     rows = [
         [
-            [html.Span(className=f"dot {'ok' if each.is_alive else 'silent'}"), " ", each.worker],
+            html.Span([html.Span(className=f"dot {'ok' if each.is_alive else 'silent'}"), " ", each.worker]),
             _version(each.algo_version) if each.algo_version else "no model yet",
             _ago(now, each.seen_at) if each.is_alive else html.Span(_ago(now, each.seen_at), className="bad"),
             counted(each.images_done),
@@ -172,7 +172,7 @@ def _workers(found: Detection, now: datetime) -> list[Cell]:
         for each in found.workers
     ]
     headers = ("Detector", "Version", "Last heard of", "Done", "Failed", "Pictures per minute", "Last error")
-    return [html.H3("Running detectors"), table("Running detectors", headers, rows, "workers")]
+    return [html.H3("Detectors"), table("Detectors", headers, rows, "workers")]
 
 
 def _versions(found: Detection) -> list[Cell]:

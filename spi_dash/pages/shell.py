@@ -202,7 +202,7 @@ def _scope_bar() -> html.Div:
     note = html.Span(
         id=ids.ZONE_NOTE, className="zone-note", title="Times are those of the zone where most traps stand."
     )
-    parts = [dates, _typed_range(), group, _device_menu(), detector, zone, note, html.Div(className="grow"), link]
+    parts = [dates, group, _typed_range(), _device_menu(), detector, zone, note, html.Div(className="grow"), link]
     return html.Section(parts, className="scope-bar", **{"aria-label": "Scope"})
 
 

@@ -68,7 +68,7 @@ def test_nonsense_is_refused_in_words(parse):
 def test_a_typed_range_changes_the_page_without_a_mouse(visit):
     page = visit("?start=2022-06-20&end=2022-07-03&zone=utc&device=0a1b2c3d")
     field = page.get_by_label("Type dates")
-    page.get_by_label("Dates", exact=True).focus()
+    page.get_by_role("group", name="Quick ranges").get_by_role("button", name="All").focus()
     page.keyboard.press("Tab")
     expect(field).to_be_focused()
     page.keyboard.type("2022-07-01")
@@ -100,3 +100,11 @@ def test_a_wrong_range_is_said_at_the_field_and_the_scope_stays(visit):
     expect(problem).to_be_hidden()
     page.keyboard.press("Escape")
     expect(field).to_have_value("")
+
+
+def test_the_bar_holds_all_of_its_controls(visit):
+    page = visit()
+    for width in (1440, 1280, 1121):
+        page.set_viewport_size({"width": width, "height": 900})
+        over = page.locator(".scope-bar").evaluate("bar => bar.scrollWidth - bar.clientWidth")
+        assert over <= 0, f"{over} px do not fit at {width} px"
