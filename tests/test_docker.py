@@ -4,6 +4,7 @@ import ipaddress
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -212,3 +213,15 @@ def test_a_self_made_certificate_covers_the_domain_and_is_kept(tmp_path):
     shown = subprocess.run(["openssl", "x509", "-noout", "-text", "-in", certificate], capture_output=True, text=True)
     assert "DNS:lab.test, DNS:*.lab.test" in shown.stdout
     assert (tmp_path / "privkey.pem").stat().st_mode & 0o777 == 0o600
+
+
+def test_the_template_of_nginx_passes_its_check(tmp_path):
+    if shutil.which("nginx") is None or shutil.which("envsubst") is None:
+        pytest.skip("nginx, envsubst not installed")
+    tool("sh", DOCKER / "self-signed.sh", "lab.test", tmp_path)
+    folders = {"NGINX_CERTIFICATES": tmp_path, "NGINX_RUN_DIR": tmp_path / "run", "NGINX_ACCESS_LOG": tmp_path / "log"}
+    environ = {**os.environ, "ROOT_DOMAIN_NAME": "lab.test", "NGINX_TEMPLATE": str(ROOT / "nginx.conf")}
+    environ |= {"NGINX_HTTP_PORT": "28080", "NGINX_HTTPS_PORT": "28443"} | {k: str(v) for k, v in folders.items()}
+    done = subprocess.run(["sh", DOCKER / "nginx.sh", "check"], env=environ, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "${" not in (tmp_path / "run" / "nginx.conf").read_text()
