@@ -8,6 +8,8 @@ want() { command -v "$1" >/dev/null 2>&1 || packages="$packages $2"; }
 want mariadbd mariadb-server
 want nginx nginx-light
 want envsubst gettext-base
+want curl curl
+want openssl openssl
 want chromium "chromium fonts-dejavu-core"
 want radosgw "radosgw ceph-mon ceph-osd ceph-common"
 [ -n "$packages" ] || exit 0

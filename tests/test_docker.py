@@ -113,6 +113,13 @@ def test_services_are_given_their_own_secret_only(name, own):
     assert {secret for secret in PASSWORDS if environment.get(secret) != ""} == own
 
 
+def test_development_never_touches_the_data_of_a_lab():
+    for name in ("spi_dash", "spi_migrate"):
+        environment = services(DEVEL)[name]["environment"]
+        assert (environment["S3_HOST"], environment["MYSQL_HOST"]) == ("", "spi_db")
+    assert not set(services(DEVEL)) & {"spi_backup", "spi_certbot"}
+
+
 def test_every_variable_has_a_value_or_is_made_by_secrets():
     values = dotenv_values(DOCKER / ".env")
     used = {name for path in (BASE, PROD, DEVEL) for name in re.findall(r"(?<!\$)\$\{(\w+)", path.read_text())}
@@ -202,6 +209,18 @@ def test_nonsense_in_the_schedule_is_refused_by_name(backup, name, value):
     done, calls, _ = backup(0, **{name: value})
     assert done.returncode == 2
     assert name in done.stderr and not calls
+
+
+def test_a_failed_renewal_is_said_and_tried_again(tmp_path):
+    calls = tmp_path / "calls"
+    ends = f"[ $(grep -c ^sleep {calls}) -lt 2 ] || kill $PPID"
+    for name, then in (("certbot", "exit 1"), ("sleep", ends)):
+        (tmp_path / name).write_text(f'#!/bin/sh\necho "{name} $*" >>{calls}\n{then}\n')
+        (tmp_path / name).chmod(0o755)
+    environ = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    done = subprocess.run(["sh", DOCKER / "certbot.sh"], env=environ, capture_output=True, text=True, timeout=20)
+    assert done.returncode == 0 and done.stderr.count("was not renewed") == 2
+    assert [line.split()[0] for line in calls.read_text().splitlines()] == ["certbot", "sleep"] * 2
 
 
 def test_a_self_made_certificate_covers_the_domain_and_is_kept(tmp_path):
