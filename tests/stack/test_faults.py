@@ -10,10 +10,13 @@ import time
 from base64 import b64encode
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from hashlib import md5
 
 import pytest
 from live import ADMIN, PASSWORD, live_server, pictures, plain_session
-from stack.servers import mariadb_variables
+from stack.proxy import wire_to
+from stack.servers import mariadb_variables, s3_variables
 
 from spi_dash.client import SpiClient
 from spi_dash.clock import utcnow
@@ -112,6 +115,38 @@ def test_mariadb_is_killed_and_comes_back(tmp_path, own_mariadb):
             rows = client.get_images(keys, "image")
             found = sorted(client.fetch(row["url"], row["md5"]) for row in rows)
         assert found == sorted(files[name] for name in acknowledged)
+
+
+@pytest.mark.parametrize("fault", ["refuses", "hangs"])
+def test_s3_goes_and_comes_back(tmp_path, rgw, monkeypatch, fault):
+    """Uploads are refused within the limits and leave no row; what needs no file is answered, and it goes on alone."""
+    monkeypatch.setattr("spi_dash.storage.s3.READ_TIMEOUT_S", 1)  # or the test takes a minute
+    monkeypatch.setattr("spi_dash.storage.s3.CHECK_TIMEOUT_S", 1)
+    with closing(rgw.client()) as s3:
+        s3.create_bucket(Bucket=f"fault-{fault}")
+    files = pictures(12)
+    (first, data), *others = files.items()
+    with wire_to(rgw.host) as wire, plain_session() as session:
+        variables = s3_variables(rgw, f"fault-{fault}", f"http://127.0.0.1:{wire.port}")
+        with live_server(tmp_path, **variables) as live, live.client(retries=0) as client:
+            client.upload_image(first, data)
+            wire.set(fault)
+            began = time.monotonic()
+            for name, other in others[:2]:
+                answer = session.post(
+                    f"{live.url}/_put_new_images", files={name: (name, other)}, auth=(ADMIN, PASSWORD)
+                )
+                assert "object storage" in refusal(answer)
+            assert "storage" in refusal(session.get(f"{live.url}/readyz"))
+            assert time.monotonic() - began < 15
+            rows = client.get_images([{"device": name[:8], "datetime": name[9:28]} for name in files])
+            assert [row["md5"] for row in rows] == [md5(data).hexdigest()]
+            wire.set("up")
+            for name, other in others:
+                client.upload_image(name, other)
+            assert session.get(f"{live.url}/readyz").status_code == 200
+            report = look(live.spi)
+            assert (report.images, dict(report.found)) == (len(files), {})
 
 
 def look(spi):
