@@ -53,6 +53,7 @@ def live_server(data_dir: Path, **variables: str) -> Iterator[Live]:
         stop.set()
         server.pull_trigger()
         thread.join()
+        app.extensions["spi_dash"].close_database()
 
 
 def pictures(n: int, device: str = "5c173ff2") -> dict[str, bytes]:

@@ -45,7 +45,7 @@ def restore_backup(config: Config, storage: Storage, target: Target, name: str, 
         raise ConfigError(f"this backup is not of a {kind} database: restore it on the same kind, then move")
     _refuse_database(config, kind, options)
     manifest = check_backup(target, name, options.tick)
-    if manifest.files is not None and not options.replace and next(iter(storage.list("")), None) is not None:
+    if manifest.files is not None and not options.replace and _has_files(storage, target):
         raise Conflict("there are files in the storage already: give --replace to restore over them")
     _restore_files(storage, target, name, manifest, options)
     if kind == "sqlite":
@@ -54,6 +54,12 @@ def restore_backup(config: Config, storage: Storage, target: Target, name: str, 
         _restore_mariadb(config.database_url, target, name, manifest, options)
     _restore_secrets(config.data_dir / "secrets.env", target, name, manifest)
     return manifest
+
+
+def _has_files(storage: Storage, target: Target) -> bool:
+    """Whether there is more than backups, where these lie in the same bucket."""
+    ours = target.shared_prefix
+    return any(ours is None or not info.key.startswith(ours) for info in storage.list(""))
 
 
 def _refuse_database(config: Config, kind: str, options: RestoreOptions) -> None:

@@ -11,7 +11,6 @@ import sqlalchemy as sa
 from live import PASSWORD
 
 from .ceph import Rgw
-from .mariadb import MariaDb
 
 SECRETS = {
     "SECRET_API_KEY": "a secret key for tests",
@@ -20,9 +19,9 @@ SECRETS = {
 }
 
 
-def mariadb_variables(server: MariaDb) -> dict[str, str]:
+def database_variables(mariadb_url: str) -> dict[str, str]:
     """What a server needs to know to work on this database."""
-    url = sa.make_url(server.url)
+    url = sa.make_url(mariadb_url)
     where = {"MYSQL_HOST": f"{url.host}:{url.port}", "MYSQL_DATABASE": url.database or ""}
     return SECRETS | where | {"MYSQL_USER": url.username or "", "MYSQL_PASSWORD": url.password or ""}
 

@@ -16,7 +16,7 @@ from hashlib import md5
 import pytest
 from live import ADMIN, PASSWORD, live_server, pictures, plain_session
 from stack.proxy import wire_to
-from stack.servers import mariadb_variables, s3_variables
+from stack.servers import database_variables, s3_variables
 
 from spi_dash.client import SpiClient
 from spi_dash.clock import utcnow
@@ -70,7 +70,7 @@ def test_mariadb_is_killed_and_comes_back(tmp_path, own_mariadb):
     """Callers that never pause: each gets an answer or 503 with the time to wait, and nothing acknowledged is lost."""
     files, lock = pictures(400), threading.Lock()
     names, acknowledged, statuses, done = iter(files), [], Counter(), threading.Event()
-    variables = mariadb_variables(own_mariadb)
+    variables = database_variables(own_mariadb.url)
     with live_server(tmp_path / "data", **variables) as live, plain_session() as session:
 
         def upload():

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import sqlalchemy as sa
 from live import ADMIN, PASSWORD, pictures, plain_session
-from stack.servers import Server, mariadb_variables, servers
+from stack.servers import Server, database_variables, servers
 
 from spi_dash import db
 from spi_dash.client import SpiClient
@@ -34,7 +34,7 @@ def database(own_mariadb) -> Iterator[db.Database]:
 @pytest.fixture
 def pair(own_mariadb, tmp_path) -> Iterator[list[Server]]:
     """Both start at the same moment on a database without a table."""
-    with servers(tmp_path / "data", mariadb_variables(own_mariadb)) as started:
+    with servers(tmp_path / "data", database_variables(own_mariadb.url)) as started:
         yield started
 
 
