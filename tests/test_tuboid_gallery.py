@@ -106,6 +106,16 @@ def test_only_pictures_of_known_tuboids_have_an_address(session, add):
             tuboid_gallery.get_picture_key(session, *wrong)
 
 
+def test_counts_by_quarter_are_one_rank_below_the_filter(session, add):
+    add(0, MUSCA, at=START + timedelta(minutes=14))
+    add(1, FLY)
+    add(2, at=START + timedelta(minutes=15))
+    start_s = int((START - datetime(1970, 1, 1)).total_seconds())
+    assert tuboid_gallery.count_slots(session, DAY) == [(start_s, FLY, 2), (start_s + 900, (), 1)]
+    flies = View(start=DAY.start, end=DAY.end, taxon="Insecta/Diptera")
+    assert sorted(tuboid_gallery.count_slots(session, flies)) == [(start_s, FLY, 1), (start_s, MUSCA[:3], 1)]
+
+
 def test_a_csv_has_every_label(session, add):
     names = [add(0, ("=Insecta",), MUSCA), add(1)]
     text = b"".join(tuboid_csv.write_csv(session, DAY)).decode()

@@ -190,6 +190,7 @@ dash_clientside.tuboids = {
         box.replaceChildren(...data.cards.map(spi.tuboids.card));
         for (const film of spi.tuboids.films.keys()) spi.tuboids.seen.observe(film);
         spi.tuboids.pager(data);
+        spi.tuboidCounts.draw(data.slots, resolved);
         spi.tuboids.playAll(all);
         return key;
     },

@@ -45,6 +45,7 @@ def layout(**_) -> html.Div:
             html.H1("Tuboids", className="only-read"),
             html.Div([summary, html.Div([play, labels], className="film-tools")], className="summary-bar"),
             html.Div(id=ids.EMPTY),
+            _charts(),
             html.Div([html.Aside(id=ids.FILTERS, **{"aria-label": "Filter"}), html.Div([films, pager])],
                      className="gallery"),
         ],
@@ -80,8 +81,9 @@ def show_tuboids(data: dict | None) -> tuple:
         pages = max(1, math.ceil(counts.n / tuboid_gallery.PER_PAGE))
         view = replace(view, page=min(view.page, pages))
         cards = [tuboid_gallery.pack_card(card) for card in tuboid_gallery.list_cards(session, view)]
+        slots = tuboid_gallery.count_slots(session, view)
         newest_s = tuboid_gallery.find_newest_s(session, view.devices) if whole.n == 0 else None
-    packed = {"cards": cards, "page": view.page, "pages": pages, "search": data["search"]}
+    packed = {"cards": cards, "page": view.page, "pages": pages, "search": data["search"], "slots": slots}
     if whole.n == 0:
         return packed, [], explain_nothing(newest_s, bool(view.devices)), []
     return packed, summarise(view, counts, whole), [], _filters(view, counts)
@@ -125,6 +127,12 @@ def explain_nothing(newest_s: int | None, some_traps: bool) -> html.Div:
     text = ["The newest began on ", html.B(f"{scope.moment(newest_s):%-d %b %Y}"), " (UTC)."]
     there = html.Button("Go there", className="filled go-newest", **{"data-newest": str(newest_s)})
     return html.Div([card, html.H2("No tuboids in these dates"), html.P(text), there], className="empty")
+
+
+def _charts() -> html.Details:
+    """Closed until somebody asks: the films are what the page is about."""
+    summary = html.Summary("Counts per day and per hour of the day")
+    return html.Details([summary, html.Div(className="charts")], className="tuboid-counts")
 
 
 def _filters(view: View, counts: Counts) -> list:

@@ -14,10 +14,12 @@ from ..clock import unix_s
 from ..errors import NotFound
 from ..models import Device, Image, ItcLabel, TiledTuboid, TuboidSeries
 from .labels import RANKS
+from .rollups import unix_time
 from .scope import Query, Scope, moment
 from .tuboids import CONTEXT, TUBOID, folder
 
 PER_PAGE = 60
+SLOT_S = 900
 UNLABELLED = "-"  # as the URL names tuboids that nobody labelled
 SEPARATOR = "/"  # between the ranks of a taxon, in the URL
 PICTURES = {"tuboid": TUBOID, "context": CONTEXT}
@@ -113,6 +115,19 @@ def list_cards(session: Session, view: View) -> list[Card]:
         .offset((view.page - 1) * PER_PAGE)
     )
     return [_card(row) for row in session.execute(query).all()]
+
+
+def count_slots(session: Session, view: View) -> list[tuple[int, Path, int]]:
+    """How many began in each quarter of an hour (in UNIX seconds), by the taxa one rank below the view's, or by order.
+
+    Days and hours are those of the reader's zone, whose clocks differ from UTC by whole quarters.
+    """
+    at = unix_time(TiledTuboid.start_datetime)
+    slot = (at - at % SLOT_S).label("slot")
+    depth = min(len(RANKS), 1 + (view.taxon.count(SEPARATOR) + 1 if view.taxon else 1))
+    ranks = [column.label(f"rank_{k}") for k, column in enumerate(TAXON[:depth])]
+    query = select_tuboids(view, slot, sa.func.count(TiledTuboid.id), *ranks).group_by(slot, *ranks).order_by(slot)
+    return [(slot_s, _path(path), count) for slot_s, count, *path in session.execute(query)]
 
 
 def find_newest_s(session: Session, devices: Sequence[str]) -> int | None:

@@ -80,6 +80,15 @@ def test_filter_context_and_first_shot(gallery):
     expect(page.locator(".viewer-title")).to_contain_text("2022-07-01 00:00")
 
 
+def test_counts_are_drawn_and_told_as_a_table(gallery):
+    page = gallery()
+    page.get_by_text("Counts per day and per hour of the day").click()
+    expect(page.locator(".charts p")).to_contain_text("(UTC)")
+    expect(page.locator(".chart-row .bars")).to_have_count(4)
+    page.get_by_text("As a table").click()
+    expect(page.locator(".charts table").first.locator("tr").last).to_have_text("2022-07-0111")
+
+
 def test_outside_of_the_data_the_page_leads_back(gallery):
     page = gallery("?start=2020-01-01&end=2020-01-02")
     page.get_by_role("button", name="Go there").click()
