@@ -26,6 +26,7 @@ COMMANDS = [
     ["serve"],
     ["demo"],
     ["push"],
+    ["fetch"],
     ["check"],
     ["backup"],
     ["restore"],
