@@ -5,7 +5,9 @@ import json
 import shutil
 import socket
 import ssl
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import Popen
@@ -190,7 +192,37 @@ def test_logs_hold_no_permissions(lab):
     assert not [word for word in ("in-a-link", "in-a-query", token, PASSWORD, "Basic") if word in logs]
 
 
-def test_one_server_killed_is_not_noticed(lab):
+def test_a_server_killed_under_uploads_loses_nothing_that_was_confirmed(lab, tmp_path):
+    sent = pictures(24, "0a1b2c3d")
+    folder, begun = tmp_path / "sent", threading.Semaphore(0)
+    write_all(folder, sent)
+
+    def upload(name):
+        begun.release()
+        form = ["--user", LOGIN, "-F", f"{name}=@{folder / name}", f"{API}/_put_new_images"]
+        return lab.curl("--output", "/dev/null", "--write-out", "%{http_code}", *form)
+
+    with ThreadPoolExecutor(4) as pool:
+        answers = pool.map(upload, sent)
+        for _ in range(8):
+            begun.acquire()
+        lab.servers[1].kill()
+        codes = dict(zip(sent, answers, strict=True))
+    assert set(codes.values()) <= {"200", "503"}
+    confirmed = [name for name, code in codes.items() if code == "200"]
+    assert len(confirmed) >= len(sent) - 4, "only those under way at that moment may fail"
+    asked = json.dumps([{"device": name[:8], "datetime": name[9:28]} for name in confirmed])
+    command = ["--user", LOGIN, "-H", "Content-Type: application/json", "-d", asked]
+    rows = json.loads(lab.curl(*command, f"{API}/get_images/image"))
+    stored = tmp_path / "stored"
+    for row in rows:
+        lab.curl("--fail", "--output", str(stored), row["url"])
+        name = next(name for name in confirmed if name[9:28] in row["url"])
+        assert stored.read_bytes() == sent[name]
+    assert len(rows) == len(confirmed)
+
+
+def test_one_server_of_two_is_enough(lab):
     lab.servers[1].kill()
     lab.servers[1].wait()
     for _ in range(10):
