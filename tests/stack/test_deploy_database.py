@@ -32,6 +32,9 @@ def server(tmp_path):
     with start_mariadb(tmp_path / "db") as url:
         database = db.connect(url)
         db.upgrade(database)
+        with database.engine.connect() as connection:  # an account like that of the image: of one database
+            connection.exec_driver_sql("CREATE USER lab@'127.0.0.1' IDENTIFIED BY 'a long one'")
+            connection.exec_driver_sql("GRANT ALL ON spi.* TO lab@'127.0.0.1'")
         yield database
         database.engine.dispose()
 
@@ -45,10 +48,10 @@ def host(server, tmp_path):
         ROOT_DOMAIN_NAME="a.org",
         LOCAL_VOLUME_ROOT=host.data,
         MYSQL_HOST=f"{url.host}:{url.port}",
-        MYSQL_USER=url.username,
+        MYSQL_USER="lab",
         MYSQL_DATABASE=url.database,
     )
-    host.secrets.write_text(f"MYSQL_PASSWORD={url.password}\n")
+    host.secrets.write_text("MYSQL_PASSWORD='a long one'\n")
     return host
 
 
