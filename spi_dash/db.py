@@ -21,6 +21,7 @@ from . import adoption
 from .errors import ConfigError, Unavailable
 
 LOCK_WAIT_S = 120
+GROUP_CONCAT_BYTES = 16 * 2**20
 READ_S, PATIENT_S = 60, 3600  # for a database that hangs: of requests, and of changes to large tables
 ALTERED = (1054, 1146, 1412)  # of MariaDB: a column or table is not what it was when the snapshot began
 UNFINISHED = "spi_restore_unfinished"  # a table that is there while a restore is under way
@@ -237,7 +238,13 @@ def _mariadb_engine(url: sa.URL, read_s: int = READ_S) -> sa.Engine:
         pool_size=16,
         max_overflow=16,
         pool_timeout=20,
-        connect_args={"connect_timeout": 5, "read_timeout": read_s, "write_timeout": read_s},
+        connect_args={
+            "connect_timeout": 5,
+            "read_timeout": read_s,
+            "write_timeout": read_s,
+            # The numbers of one trap's season are one text: longer ones would be cut without an error.
+            "init_command": f"SET SESSION group_concat_max_len = {GROUP_CONCAT_BYTES}",
+        },
     )
 
 

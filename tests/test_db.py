@@ -117,3 +117,14 @@ def test_a_server_that_is_away():
 def _is_foreign_key_index(difference):
     """InnoDB makes an index for each foreign key by itself."""
     return difference[0] == "remove_index"
+
+
+def test_long_texts_of_a_group_are_not_cut(database):
+    """MariaDB cuts them at 1 MB unless told otherwise, with no error."""
+    piece = "x" * 1000
+    with database.begin() as session:
+        moments = [datetime(2022, 7, 1, i // 60, i % 60) for i in range(1200)]
+        session.execute(sa.insert(Image), [{**ROW, "datetime": moment} for moment in moments])
+    with database.read() as session:
+        whole = session.scalar(sa.select(sa.func.length(sa.func.group_concat(sa.literal(piece) + Image.md5))))
+    assert whole == 1200 * (1000 + 32) + 1199

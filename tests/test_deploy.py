@@ -18,13 +18,6 @@ def values(path):
     return dict(line.split("=", 1) for line in path.read_text().splitlines() if "=" in line)
 
 
-def test_shellcheck_finds_nothing():
-    if shutil.which("shellcheck") is None:
-        pytest.skip("shellcheck is not installed")
-    done = subprocess.run(["shellcheck", str(SCRIPT)], capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout
-
-
 def test_help_names_every_verb_and_others_are_refused(host):
     text = host.run("help").stdout
     assert text == host.run().stdout
