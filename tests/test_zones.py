@@ -1,8 +1,8 @@
 """Zones of places, and what their clocks show."""
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from types import SimpleNamespace
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import pytest
 
@@ -49,3 +49,11 @@ def test_a_day_begins_where_clocks_say_so():
 )
 def test_offsets_are_printed(offsets, text):
     assert zones.offset_text(offsets) == text
+
+
+def test_zones_follow_the_rules_of_the_package():
+    """Vancouver keeps summer time since 2026; machines with older rules do not know."""
+    assert datetime(2026, 11, 23, tzinfo=zones.load_zone("America/Vancouver")).utcoffset() == timedelta(hours=-7)
+    for name in ("", "Nowhere/At_all", "America", "../zoneinfo/UTC", "/etc/localtime", "tzdata.zi", "UTC\x00"):
+        with pytest.raises(ZoneInfoNotFoundError):
+            zones.load_zone(name)

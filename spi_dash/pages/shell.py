@@ -148,7 +148,7 @@ def describe_scope(found: scope.Scope) -> dict:
 def _fingerprint(found: scope.Scope) -> int:
     """Another number where other choices are offered."""
     traps = [(info.device, info.name, info.n_images) for info in found.all_devices]
-    return crc32(repr((traps, found.detectors)).encode())
+    return crc32(repr((traps, found.detectors, _clock(found))).encode())
 
 
 def _clock(found: scope.Scope) -> str:

@@ -15,7 +15,7 @@ from ..models import Image
 from .export_columns import COLUMNS, Column
 from .export_query import View, select_images
 from .scope import Scope, moment
-from .zones import list_offsets
+from .zones import list_offsets, load_zone
 
 LINES_PER_PIECE = 1000
 LEVEL, GZIP_WINDOW = 2, 31  # of isal: gzip's header, 15 bits of window
@@ -113,8 +113,8 @@ def _zone(scope: Scope, reader: str) -> ZoneInfo:
     if scope.zone != "reader":
         return scope.site.info if scope.zone == "site" else ZoneInfo("UTC")
     try:
-        return ZoneInfo(reader)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return load_zone(reader)
+    except ZoneInfoNotFoundError:
         raise InvalidInput(f"the zone {reader[:40]!r} is not known here: choose UTC above", field="zone") from None
 
 

@@ -1,16 +1,20 @@
 """Time zones of places: which one a trap stands in, and by how much its clocks are ahead of UTC, and when."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from functools import lru_cache
+from importlib.resources import files
 from typing import Protocol
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import tzfpy
 
 DAY_S = 86_400
 UTC_NAME = "UTC"
+_NAME = re.compile(r"[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+){0,2}")
 
 
 class Place(Protocol):
@@ -28,13 +32,29 @@ class SiteZone:
     @property
     def info(self) -> ZoneInfo:
         """For conversions."""
-        return ZoneInfo(self.name)
+        return load_zone(self.name)
 
     @property
     def city(self) -> str:
         """`Vancouver` of `America/Vancouver`; "" for zones that are no place."""
         area, _, city = self.name.rpartition("/")
         return "" if area in ("", "Etc") else city.replace("_", " ")
+
+
+@lru_cache(maxsize=64)
+def load_zone(name: str) -> ZoneInfo:
+    """A zone by the rules of the tzdata package: a machine's own may be years old, while the browser's are new.
+
+    Raises:
+        ZoneInfoNotFoundError: there is no such zone.
+    """
+    if _NAME.fullmatch(name) is None:
+        raise ZoneInfoNotFoundError(name)
+    try:
+        with (files("tzdata") / "zoneinfo" / name).open("rb") as rules:
+            return ZoneInfo.from_file(rules, key=name)
+    except (OSError, ValueError):
+        raise ZoneInfoNotFoundError(name) from None
 
 
 def find_zone(lat: float | None, lng: float | None) -> str:
@@ -87,7 +107,7 @@ def _hours(offset_s: int) -> str:
 
 def _clock(name: str, year: int) -> list[timedelta | None]:
     """Two zones of the same winter and summer time are the same to somebody who reads a clock."""
-    return [datetime(year, month, 15, tzinfo=ZoneInfo(name)).utcoffset() for month in (1, 7)]
+    return [datetime(year, month, 15, tzinfo=load_zone(name)).utcoffset() for month in (1, 7)]
 
 
 def _east_s(zone: ZoneInfo, at_s: int) -> int:

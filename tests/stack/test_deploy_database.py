@@ -4,7 +4,7 @@ import pytest
 import sqlalchemy as sa
 from conftest import NOON
 from deploy_host import Host
-from stack.mariadb import TOOLS, _find, start_mariadb
+from stack.mariadb import TOOLS, _find, mariadb_server
 
 from spi_dash import db
 from spi_dash.models import Image
@@ -29,7 +29,8 @@ def server(tmp_path):
     if any(_find(name) is None for name in TOOLS):
         pytest.skip("MariaDB is not installed (Debian: mariadb-server)")
     (tmp_path / "db").mkdir()
-    with start_mariadb(tmp_path / "db") as url:
+    with mariadb_server(tmp_path / "db") as server:
+        url = server.url
         database = db.connect(url)
         db.upgrade(database)
         with database.engine.connect() as connection:  # an account like that of the image: of one database
