@@ -66,7 +66,7 @@ def test_screenshots(browser, request, state, size, theme):
     for path, name in (
         ("/?start=-7d", "explore"),
         ("/data?start=-7d", "data"),
-        ("/tuboids?start=2022-07-01&end=2022-07-01", "tuboids"),
+        ("/tuboids?start=2022-07-01&end=2022-07-01&zone=utc", "tuboids"),
         ("/projects", "projects"),
         ("/settings", "settings"),
     ):

@@ -42,6 +42,7 @@ def test_a_project_from_the_first_row_to_its_end(page, lab, browser, viewer):
     dialog = page.locator("dialog")
     page.goto(f"{lab.url}/projects")
     page.get_by_role("button", name="New project").click()
+    assert page.evaluate("getComputedStyle(document.body, '::after').display") == "none"  # no bar of a load without end
     dialog.get_by_label("Name", exact=True).fill("orchard")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="orchard")).to_be_visible()
