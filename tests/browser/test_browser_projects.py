@@ -108,4 +108,5 @@ def test_a_project_from_the_first_row_to_its_end(page, lab, browser, viewer):
     page.get_by_label("Delete project").click()
     dialog.get_by_label("Type orchard to confirm").fill("orchard")
     page.keyboard.press("Enter")
-    expect(page.get_by_text("A project lists traps")).to_be_visible()
+    expect(page.get_by_role("heading", name="Projects", exact=True)).to_be_visible()
+    expect(page.get_by_role("link", name="orchard")).to_have_count(0)
