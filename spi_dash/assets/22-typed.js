@@ -80,7 +80,10 @@ spi.typed = {
 
     clear() {
         spi.typed.say("");
-        dash_clientside.set_props("shell-typed", {value: ""});
+        // As if somebody had deleted it: the component keeps what is typed to itself, and may not hear of a property.
+        const field = spi.typed.field();
+        Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, "value").set.call(field, "");
+        field.dispatchEvent(new Event("input", {bubbles: true}));
     },
 };
 
