@@ -8,6 +8,9 @@ PIP    := $(BIN)/python -m pip install --disable-pip-version-check --quiet --ret
 TORCH       ?= torch==2.13.0
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
+# One process of tests per core; a file's tests stay together, since they share servers.
+PARALLEL ?= --numprocesses auto --dist loadfile
+
 .PHONY: demo serve test check fix bench screenshots images-test debian clean
 
 demo: $(VENV)/.detector
@@ -17,12 +20,12 @@ serve: $(VENV)/.detector
 	$(BIN)/spi-dash serve --data $(DATA)
 
 test: debian $(VENV)/.dev
-	$(BIN)/python -m pytest -ra
+	$(BIN)/python -m pytest -ra $(PARALLEL)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/python -m pytest -ra
+	$(BIN)/python -m pytest -ra $(PARALLEL)
 
 fix: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
@@ -36,7 +39,7 @@ screenshots: $(VENV)/.dev
 
 # Builds and runs the container images without a container engine: Debian, root, some minutes.
 images-test: $(VENV)/.dev
-	$(BIN)/python tests/stack/build_images.py
+	$(BIN)/python -m tests.stack.build_images
 
 # MariaDB, an S3 server, nginx and a browser, for the tests that talk to real ones; skipped where we may not install.
 debian:

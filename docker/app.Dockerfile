@@ -20,7 +20,7 @@ LABEL org.opencontainers.image.title="Spi Dash" \
       org.opencontainers.image.description="The server of a lab with Sticky Pi insect traps: API and pages" \
       org.opencontainers.image.licenses="MIT" \
       org.opencontainers.image.version="${VERSION}"
-RUN mkdir -m 0750 /data /backup && chown 10001:10001 /data /backup
+RUN mkdir -m 0750 /data /backups && chown 10001:10001 /data /backups
 COPY --from=build /opt/spi /opt/spi
 ENV PATH=/opt/spi/bin:$PATH PYTHONUNBUFFERED=1 HOME=/tmp SPI_DATA_DIR=/data SPI_HOST=0.0.0.0 SPI_PORT=8050
 USER 10001:10001

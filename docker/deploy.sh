@@ -35,7 +35,7 @@ then
   mysql-prompt     talk SQL to the database
 
 for developers
-  devel            the same services on this computer alone, without HTTPS
+  devel            the same services on this computer alone, with a certificate of its own making
   test             start them beside everything else with an empty database, ask them something, remove them
 
 Nothing here ever deletes data, but for the database that `restore` replaces: it is dumped to a file first.
@@ -401,9 +401,11 @@ verb_devel() {
     [ ! -s "$(certificate)" ] || refuse "a production server lives in $(volume_root): give devel another LOCAL_VOLUME_ROOT and another host"
     overlay=devel
     need_settings
+    lock
     compose up -d --build || refuse "not everything could be started, see above"
     wait_healthy || refuse "the server is not healthy"
     compose ps
+    say "Running: https://webapp.$(value DEVEL_DOMAIN_NAME):$(value DEVEL_HTTPS_PORT) (browsers warn of its certificate)"
 }
 
 verb_test() {

@@ -42,6 +42,7 @@ class Config:
     admin_password: str = field(repr=False)
     uid_user: str = "spi_uid"
     uid_password: str = field(repr=False)
+    keep_password_hashes: bool = False  # of an existing server, which may be needed again
     root_domain_name: str | None = None
     public_url: str = ""  # base of the links we hand out; "": the address the request came to
     trusted_proxy: str | None = None  # address of the one proxy whose X-Forwarded-* headers are believed
@@ -52,6 +53,7 @@ class Config:
     max_bundle_file_mb: int = 1024
     debug: bool = False
     log_json: bool = False
+    metrics_token: str | None = field(default=None, repr=False)  # None: /metrics is for private networks
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, env_files: Iterable[Path] = ()) -> "Config":
@@ -76,12 +78,16 @@ class Config:
             admin_password=_secret(values, "API_ADMIN_PASSWORD", MIN_PASSWORD_CHARS),
             uid_user=values.get("UID_USER") or "spi_uid",
             uid_password=_secret(values, "UID_PASSWORD", MIN_PASSWORD_CHARS),
+            keep_password_hashes=_boolean(values, "SPI_KEEP_PASSWORD_HASHES"),
             root_domain_name=values.get("ROOT_DOMAIN_NAME") or None,
             public_url=(values.get("SPI_PUBLIC_URL") or "").rstrip("/"),
             trusted_proxy=values.get("SPI_TRUSTED_PROXY") or None,
             host=values.get("SPI_HOST") or "127.0.0.1",
             debug=_boolean(values, "DEBUG"),
             log_json=_log_json(values, production),
+            metrics_token=_secret(values, "SPI_METRICS_TOKEN", MIN_KEY_CHARS)
+            if values.get("SPI_METRICS_TOKEN")
+            else None,
         )
         names = {"port": "SPI_PORT", "threads": "SPI_THREADS", "max_image_mb": "SPI_MAX_IMAGE_MB"}
         names["max_bundle_file_mb"] = "SPI_MAX_BUNDLE_FILE_MB"

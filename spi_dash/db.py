@@ -1,8 +1,6 @@
 """The database connection, built once by app.create_app; what differs between SQLite and MariaDB lives here."""
 
 import contextlib
-import sqlite3
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,17 +13,24 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import event
 from sqlalchemy.orm import Session
-from sqlalchemy.pool import StaticPool
 
 from . import adoption
+from .breaker import Breaker
+from .engines import mariadb_engine, sqlite_engine
 from .errors import ConfigError, Unavailable
 
 LOCK_WAIT_S = 120
-GROUP_CONCAT_BYTES = 16 * 2**20
-READ_S, PATIENT_S = 60, 3600  # for a database that hangs: of requests, and of changes to large tables
 ALTERED = (1054, 1146, 1412)  # of MariaDB: a column or table is not what it was when the snapshot began
+BUSY = {  # of MariaDB, which answers
+    1205: "others keep what this needs",
+    1213: "others were in the way",
+    1969: "this takes too long",
+}
 UNFINISHED = "spi_restore_unfinished"  # a table that is there while a restore is under way
-SWITCH_WAIT_S = 30
+
+
+class DatabaseAway(Unavailable):
+    """The database cannot be reached, or did not answer within the time."""
 
 
 class TablesAltered(Unavailable):
@@ -40,16 +45,29 @@ class Database:
     """
 
     engine: sa.Engine
+    breaker: Breaker | None = None  # of a server, which answers others while its database hangs
 
     @contextlib.contextmanager
     def begin(self) -> Iterator[Session]:
-        with _translated(), Session(self._writer(), expire_on_commit=False) as session, session.begin():
+        with self._asking(), Session(self._writer(), expire_on_commit=False) as session, session.begin():
             yield session
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Session]:
-        with _translated(), Session(self.engine, expire_on_commit=False) as session, session.begin():
+        with self._asking(), Session(self.engine, expire_on_commit=False) as session, session.begin():
             yield session
+
+    @contextlib.contextmanager
+    def patient(self) -> Iterator["Database"]:
+        """The same database for work that may take an hour: changes of tables, first counts."""
+        if self.breaker is None:
+            yield self
+            return
+        other = connect(self.engine.url)
+        try:
+            yield other
+        finally:
+            other.engine.dispose()
 
     @property
     def kind(self) -> str:
@@ -83,34 +101,50 @@ class Database:
         with self.read() as session:
             session.execute(sa.select(1))
 
+    @contextlib.contextmanager
+    def _asking(self) -> Iterator[None]:
+        with self.breaker.call(DatabaseAway) if self.breaker else contextlib.nullcontext(), _translated():
+            yield
+
     def _writer(self) -> sa.Engine:
         return self.engine.execution_options(spi_write=True)
 
 
-def connect(url: str) -> Database:
-    """Connect to `url`; SQLite and MariaDB (mysql+pymysql) are supported. Creates no tables: see upgrade()."""
+def connect(url: str | sa.URL, breaker: Breaker | None = None) -> Database:
+    """Connect to `url`; SQLite and MariaDB (mysql+pymysql) are supported. Creates no tables: see upgrade().
+
+    Args:
+        breaker: of a server: its requests wait for MariaDB for seconds, where commands do for an hour.
+    """
     parsed = sa.make_url(url)
     if parsed.get_backend_name() == "sqlite":
-        engine = _sqlite_engine(parsed)
-    elif parsed.get_backend_name() in ("mysql", "mariadb"):
-        engine = _mariadb_engine(parsed)
-    else:
-        raise ConfigError(f"databases of kind {parsed.get_backend_name()!r} are not supported, only SQLite and MariaDB")
-    return Database(engine)
+        return Database(sqlite_engine(parsed))
+    if parsed.get_backend_name() in ("mysql", "mariadb"):
+        return Database(mariadb_engine(parsed, breaker), breaker)
+    raise ConfigError(f"databases of kind {parsed.get_backend_name()!r} are not supported, only SQLite and MariaDB")
 
 
 def upgrade(
-    database: Database, adopt: bool = True, tell: Callable[[adoption.Step], None] = lambda step: None
+    database: Database,
+    adopt: bool = True,
+    found: Callable[[adoption.Plan], None] = lambda plan: None,
+    tell: Callable[[adoption.Step], None] = lambda step: None,
 ) -> adoption.Plan | None:
     """Bring the tables to this version. Safe to call from several processes at once: one works, the others wait.
 
-    Tables of an existing Sticky Pi server are adopted: what was found and done is returned, and told step by step.
+    Tables of an existing Sticky Pi server are adopted: what was found is told first and returned, each step is told
+    before it begins.
 
     Raises:
         ConfigError: the tables were made by another program, or are to be adopted and `adopt` is false.
     """
     config = _alembic_config()
-    with _translated(), _patient(database) as connection, _migration_lock(connection):
+    with (
+        _translated(),
+        database.patient() as patient,
+        patient.engine.connect() as connection,
+        _migration_lock(connection),
+    ):
         _refuse_unfinished_tables(connection)
         _refuse_newer_tables(connection)
         plan = adoption.find_plan(connection)
@@ -120,6 +154,7 @@ def upgrade(
                 "see `spi-dash db adopt --dry-run`"
             )
         if plan is not None:
+            found(plan)
             adoption.take_over(connection, plan, tell)
         config.attributes["connection"] = connection
         with _collation(connection):
@@ -140,6 +175,9 @@ def plan_adoption(database: Database) -> adoption.Plan | None:
 @contextlib.contextmanager
 def _collation(connection: sa.Connection) -> Iterator[None]:
     """New tables in the collation of the pictures': MariaDB's default may have changed since those were made."""
+    if connection.dialect.name == "sqlite":
+        yield
+        return
     wanted = adoption.collation_of(adoption.read_tables(connection))
 
     def set_collation(table: sa.Table, target: sa.Connection, **_: Any) -> None:
@@ -151,21 +189,6 @@ def _collation(connection: sa.Connection) -> Iterator[None]:
         yield
     finally:
         event.remove(sa.Table, "before_create", set_collation)
-
-
-@contextlib.contextmanager
-def _patient(database: Database) -> Iterator[sa.Connection]:
-    """A connection that waits for long changes of tables, and for others that make them."""
-    if database.kind == "sqlite":
-        with database.engine.connect() as connection:
-            yield connection
-        return
-    engine = _mariadb_engine(database.engine.url, PATIENT_S)
-    try:
-        with engine.connect() as connection:
-            yield connection
-    finally:
-        engine.dispose()
 
 
 def is_known(revision: str) -> bool:
@@ -191,61 +214,6 @@ def _refuse_newer_tables(connection: sa.Connection) -> None:
 def _refuse_unfinished_tables(connection: sa.Connection) -> None:
     if UNFINISHED in sa.inspect(connection).get_table_names():
         raise ConfigError("a restore of this database did not finish: run spi-dash restore --replace again")
-
-
-def _sqlite_engine(url: sa.URL) -> sa.Engine:
-    memory = url.database in (None, "", ":memory:")
-    options: dict[str, Any] = {"poolclass": StaticPool} if memory else {"pool_size": 16, "max_overflow": 16}
-    engine = sa.create_engine(url, connect_args={"check_same_thread": False, "timeout": 30}, **options)
-
-    @event.listens_for(engine, "connect")
-    def set_up(connection: sqlite3.Connection, _record: Any) -> None:
-        connection.isolation_level = None  # the driver must not begin transactions by itself
-        _switch_to_wal(connection)
-        for pragma in ("synchronous=FULL", "foreign_keys=ON", "cache_size=-16000"):
-            connection.execute(f"PRAGMA {pragma}").close()
-
-    @event.listens_for(engine, "begin")
-    def begin(connection: sa.Connection) -> None:
-        # A transaction that reads first and writes later may fail at once instead of waiting for its turn.
-        write = connection.get_execution_options().get("spi_write")
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
-
-    return engine
-
-
-def _switch_to_wal(connection: sqlite3.Connection) -> None:
-    """SQLite does not wait for its turn here, whatever the time-out: others may be switching the same new file."""
-    deadline = time.monotonic() + SWITCH_WAIT_S
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode=WAL").close()
-            return
-        except sqlite3.OperationalError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.02)
-
-
-def _mariadb_engine(url: sa.URL, read_s: int = READ_S) -> sa.Engine:
-    # Since 11.6.2 MariaDB answers UPDATE of a row changed since this transaction's first SELECT with error 1020
-    # under its default REPEATABLE READ.
-    return sa.create_engine(
-        url.update_query_dict({"charset": "utf8mb4"}),
-        isolation_level="READ COMMITTED",
-        pool_pre_ping=True,
-        pool_recycle=3600,
-        pool_size=16,
-        max_overflow=16,
-        pool_timeout=20,
-        connect_args={
-            "connect_timeout": 5,
-            "read_timeout": read_s,
-            "write_timeout": read_s,
-            # The numbers of one trap's season are one text: longer ones would be cut without an error.
-            "init_command": f"SET SESSION group_concat_max_len = {GROUP_CONCAT_BYTES}",
-        },
-    )
 
 
 @contextlib.contextmanager
@@ -286,6 +254,12 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except (sa.exc.OperationalError, sa.exc.InterfaceError) as error:
-        raise Unavailable("the database does not answer", reason=type(error.orig).__name__) from error
+        code = error.orig.args[0] if error.orig is not None and error.orig.args else None
+        reason = {"reason": type(error.orig).__name__}
+        if code in BUSY:
+            raise Unavailable(f"the database is busy: {BUSY[code]}", **reason) from error
+        raise DatabaseAway("the database does not answer", **reason) from error
+    except sa.exc.DisconnectionError as error:
+        raise DatabaseAway("the database does not answer") from error
     except sa.exc.TimeoutError as error:
         raise Unavailable("all database connections are in use", retry_after_s=5) from error

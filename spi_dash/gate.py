@@ -16,6 +16,7 @@ from itsdangerous import BadSignature, Signer
 from .clock import utcnow
 from .context import current
 from .errors import Forbidden, SpiError, Unauthorized
+from .policy import nonce
 from .services import sign_ins
 from .services.credentials import check_password
 
@@ -62,7 +63,7 @@ def guard() -> Response | None:
 def show_form() -> Response:
     """The sign-in form; who is signed in goes on."""
     if _find_caller() is not None:
-        return _secure(redirect(safe_next(request.args.get("next", "")), 303))
+        return _unkept(redirect(safe_next(request.args.get("next", "")), 303))
     message = None
     if "expired" in request.args:
         message = "Your session has expired. Sign in to go on where you were."
@@ -89,7 +90,7 @@ def sign_in() -> Response:
             cookie = sign_ins.open_page_session(session, key, user.id, client, address, now)
     except SpiError as error:
         return _refused_form(error, target, username)
-    response = _secure(redirect(target, 303))
+    response = _unkept(redirect(target, 303))
     _set_cookie(response, SESSION_COOKIE, cookie, int(sign_ins.PAGE_LONGEST.total_seconds()))
     return response
 
@@ -102,7 +103,7 @@ def sign_out() -> Response:
             return _error(Forbidden("this did not come from a page of ours: reload the page and sign out there"))
         with current().begin() as session:
             sign_ins.revoke_sign_in(session, caller.user.id, caller.sign_in.id, utcnow())
-    response = _secure(redirect(url_for("gate.show_form", signed_out=1), 303))
+    response = _unkept(redirect(url_for("gate.show_form", signed_out=1), 303))
     response.delete_cookie(_cookie_name(SESSION_COOKIE), secure=request.is_secure, httponly=True, samesite="Lax")
     return response
 
@@ -140,7 +141,7 @@ def _refuse() -> Response:
     query = request.query_string.decode("ascii", "ignore")
     target = quote(request.path) + (f"?{query}" if query else "")
     expired = 1 if _cookie_name(SESSION_COOKIE) in request.cookies else None
-    return _secure(redirect(url_for("gate.show_form", next=target, expired=expired), 303))
+    return _unkept(redirect(url_for("gate.show_form", next=target, expired=expired), 303))
 
 
 def _refused_form(error: SpiError, target: str, username: str) -> Response:
@@ -156,26 +157,20 @@ def _form(target: str, status: int = 200, **texts: str | None) -> Response:
     cookie = request.cookies.get(_cookie_name(FORM_COOKIE), "")  # kept, so that a form in another tab stays valid
     if not re.fullmatch(r"[\w-]{22}", cookie, re.ASCII):
         cookie = secrets.token_urlsafe(16)
-    nonce = secrets.token_urlsafe(16)
-    page = render_template("sign_in.html", next=target, csrf=_sign("form", cookie), nonce=nonce, **texts)
-    response = _secure(make_response(page, status), f"style-src 'nonce-{nonce}'; form-action 'self';")
+    page = render_template("sign_in.html", next=target, csrf=_sign("form", cookie), nonce=nonce(), **texts)
+    response = _unkept(make_response(page, status))
     _set_cookie(response, FORM_COOKIE, cookie)
     return response
 
 
 def _error(error: SpiError) -> Response:
     body = {"error": {"code": error.code, "message": error.message, "details": error.details}}
-    return _secure(make_response(jsonify(body), error.status))
+    return _unkept(make_response(jsonify(body), error.status))
 
 
-def _secure(response: Response, policy: str = "") -> Response:
+def _unkept(response: Response) -> Response:
+    """Answers that depend on who asks are kept by nobody."""
     response.headers["Cache-Control"] = "no-store"
-    response.headers["Content-Security-Policy"] = (
-        f"default-src 'none'; img-src data:; base-uri 'none'; frame-ancestors 'none'; {policy}"
-    )
-    response.headers["Referrer-Policy"] = "same-origin"
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers["X-Frame-Options"] = "DENY"
     return response
 
 

@@ -4,6 +4,7 @@ Counters are of this process; what several server processes share comes from the
 Neither holds addresses as they were asked for: only the route, so no token, signature or search.
 """
 
+import hmac
 import ipaddress
 import logging
 import re
@@ -24,8 +25,8 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 
 from .clock import utcnow
 from .context import Spi, current
-from .errors import Forbidden, SpiError
-from .services import detection, system
+from .errors import Forbidden, SpiError, Unauthorized
+from .services import detection, rollups, system
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 UPLOADS = ("/_put_new_images",)
@@ -33,11 +34,12 @@ log = logging.getLogger("spi_dash.access")
 
 
 def register_observation(server: flask.Flask) -> None:
-    """Name, count and log every request, and add /metrics for loopback and private networks."""
+    """Name, count and log every request, and add /metrics for monitors."""
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     requests = Counter("spi_requests", "Requests answered.", ["route", "method", "status"], registry=registry)
     seconds = Histogram("spi_request_seconds", "Until the answer began.", ["route"], registry=registry)
+    errors = Counter("spi_errors", "Answers that say the server failed.", ["route"], registry=registry)
     received = Counter("spi_received_bytes", "Bodies of requests.", registry=registry)
     uploads = Counter("spi_uploads", "Requests that stored pictures.", registry=registry)
     refused = Counter("spi_sign_in_failures", "Wrong credentials, and those that had to wait.", registry=registry)
@@ -58,6 +60,8 @@ def register_observation(server: flask.Flask) -> None:
         received.inc(request.content_length or 0)
         if route in UPLOADS and status == 200:
             uploads.inc()
+        if status >= 500:
+            errors.labels(route).inc()
         if status in (401, 429) and (request.authorization is not None or route == "/sign-in"):
             refused.inc()
         request_id = flask.g.get("request_id", "-")
@@ -79,8 +83,7 @@ def register_observation(server: flask.Flask) -> None:
 
     @operations.get("/metrics")
     def metrics() -> flask.Response:
-        if not _is_near(flask.request.remote_addr or ""):
-            raise Forbidden("this is for monitors in this machine's own network")
+        _check_monitor(current().config.metrics_token)
         shared = CollectorRegistry()
         shared.register(_Shared(current()))
         return flask.Response(generate_latest(registry) + generate_latest(shared), content_type=CONTENT_TYPE_LATEST)
@@ -100,6 +103,7 @@ class _Shared:
 
     def collect(self) -> Iterator[Metric]:
         try:
+            rollups.refresh(self._spi.begin, self._spi.read)  # nobody may have looked at a page for days
             with self._spi.read() as session:
                 state, workers = system.detector_state(session), detection.list_workers(session, utcnow())
         except SpiError:
@@ -124,6 +128,21 @@ def _user() -> str:
     caller = flask.g.get("flask_httpauth_user")
     user = flask.g.get("user") if not caller or caller is True else caller.user
     return getattr(user, "username", "-")
+
+
+def _check_monitor(token: str | None) -> None:
+    """With a token, who has it; without one, who is near.
+
+    Raises:
+        Unauthorized: the token is wrong or missing.
+        Forbidden: there is none, and the caller is far.
+    """
+    if token is not None:
+        sent = flask.request.headers.get("Authorization", "")
+        if not hmac.compare_digest(sent.encode(errors="replace"), f"Bearer {token}".encode()):
+            raise Unauthorized("/metrics needs the token of SPI_METRICS_TOKEN: Authorization: Bearer TOKEN")
+    elif not _is_near(flask.request.remote_addr or ""):
+        raise Forbidden("this is for monitors in this machine's own network")
 
 
 def _is_near(address: str) -> bool:

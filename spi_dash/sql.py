@@ -1,5 +1,6 @@
 """SQL expressions that SQLite and MariaDB write differently."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -38,6 +39,23 @@ def _mariadb(element: time_text, compiler: Any, **kw: Any) -> str:
     return f"DATE_FORMAT({compiler.process(column, **kw)}, '{pattern}')"
 
 
+class float_text(GenericFunction[float]):
+    """A FLOAT column as JSON writes a number with a fraction: MariaDB alone would make 60 of 60.0, an integer."""
+
+    type = sa.Float()
+    inherit_cache = True
+
+
+@compiles(float_text, "sqlite")
+def _sqlite_float(element: float_text, compiler: Any, **kw: Any) -> str:
+    return compiler.process(element.clauses, **kw)
+
+
+@compiles(float_text, "mysql", "mariadb")
+def _mariadb_float(element: float_text, compiler: Any, **kw: Any) -> str:
+    return f"CAST({compiler.process(element.clauses, **kw)} AS DECIMAL(12,4))"
+
+
 def as_text(expression: sa.ColumnElement, dialect: sa.Dialect) -> str:
     """An expression as SQL, for sa.literal_column(): a large one costs milliseconds each time it is compiled."""
     compiled = str(expression.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
@@ -57,6 +75,18 @@ def insert_or_lock(table: Any, dialect: sa.Dialect) -> sa.Insert:
     if dialect.name == "sqlite":
         return insert_or_ignore(table)  # its writers come one after the other
     return mysql.insert(table).on_duplicate_key_update(id=table.id)
+
+
+def delete_ids(table: Any, ids: Sequence[int], dialect: sa.Dialect) -> sa.Executable:
+    """A DELETE of rows by their id that waits for nobody else's rows.
+
+    Given a list, MariaDB may read the whole table, and then waits for rows in it that others have not committed; a join
+    that begins with the ids looks each of them up.
+    """
+    if dialect.name == "sqlite":
+        return sa.delete(table).where(table.id.in_(ids)).execution_options(synchronize_session=False)
+    seen = " UNION ALL ".join(f"SELECT {int(key)} AS id" for key in ids)
+    return sa.text(f"DELETE t FROM ({seen}) AS seen STRAIGHT_JOIN {table.__tablename__} AS t ON t.id = seen.id")
 
 
 class AddColumn(sa.schema.ExecutableDDLElement):

@@ -4,7 +4,7 @@ import contextlib
 import os
 import shutil
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 
 import dash
 import pytest
+from argon2 import PasswordHasher
 from flask.testing import FlaskClient
 from urllib3.filepost import encode_multipart_formdata
 from werkzeug.test import TestResponse
@@ -20,9 +21,10 @@ from spi_dash.app import create_app
 from spi_dash.config import Config
 from spi_dash.context import Spi
 from spi_dash.demo.pictures import tiny_picture
+from spi_dash.services import passwords
 from spi_dash.storage import MemoryStorage, Storage
 
-pytest_plugins = ["stack.mariadb", "stack.databases", "stack.ceph"]
+pytest_plugins = ["stack.mariadb", "stack.databases", "stack.ceph", "stack.adopting"]
 
 ADMIN, WRITER, READER = ("admin", "a long password"), ("writer", "writer password"), ("reader", "reader password")
 NO_PICTURES = "../shared/data"  # named in the reason to skip a test that needs the real pictures
@@ -31,6 +33,8 @@ REAL_PICTURES = Path(__file__).parents[2] / "shared" / "data" / "images"
 
 
 def not_run(terminalreporter: Any) -> list[Any]:
+    if terminalreporter is None:  # a worker of pytest-xdist: the main process has all reports
+        return []
     return [report for report in terminalreporter.stats.get("skipped", []) if NO_PICTURES not in str(report.longrepr)]
 
 
@@ -43,12 +47,28 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
             terminalreporter.line(f"{report.nodeid}: {report.longrepr[-1]}")
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Any:
+    """What a test printed or logged may be no text at all; pytest-xdist sends reports as UTF-8."""
+    report = yield
+    report.sections = [(name, text.encode(errors="backslashreplace").decode()) for name, text in report.sections]
+    return report
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """CI must run everything, but what needs the real pictures."""
     skipped = not_run(session.config.pluginmanager.get_plugin("terminalreporter"))
     if skipped and os.environ.get("CI") and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_passwords() -> Iterator[None]:
+    """Accounts of tests cost no 25 ms of hashing each; test_passwords.py has the real hasher."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(passwords, "_HASHER", PasswordHasher(time_cost=1, memory_cost=64, parallelism=1))
+        yield
 
 
 def make_config(data_dir: Path) -> Config:
@@ -87,10 +107,18 @@ def storage() -> Storage:
 
 
 @pytest.fixture
-def server(config: Config, storage: Storage) -> Any:
+def with_pages() -> bool:
+    """Modules that are about the API alone say False: the server starts in half the time."""
+    return True
+
+
+@pytest.fixture
+def server(config: Config, storage: Storage, with_pages: bool) -> Iterator[Any]:
     """A fresh application. Dash keeps its page registry in a global: clear it."""
     dash.page_registry.clear()
-    return create_app(config, storage=storage)
+    server = create_app(config, storage=storage, pages=with_pages)
+    yield server
+    server.extensions["spi_dash"].close_database()
 
 
 @pytest.fixture
@@ -152,14 +180,18 @@ def make_image(upload: Callable[..., TestResponse]) -> Callable[..., dict[str, A
 
 
 @pytest.fixture
-def restart(config: Config, spi: Spi) -> Callable[..., Any]:
+def restart(config: Config, spi: Spi) -> Iterator[Callable[..., Any]]:
     """The same data under a new server process' app."""
+    started: list[Any] = []
 
     def again(**changes: Any) -> Any:
         dash.page_registry.clear()
-        return create_app(replace(config, **changes), storage=spi.storage)
+        started.append(create_app(replace(config, **changes), storage=spi.storage))
+        return started[-1]
 
-    return again
+    yield again
+    for server in started:
+        server.extensions["spi_dash"].close_database()
 
 
 def multipart(parts: list[tuple[str, Any]] | dict[str, Any]) -> dict[str, Any]:

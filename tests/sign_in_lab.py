@@ -3,12 +3,11 @@
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
-from argon2 import PasswordHasher
 from sqlalchemy import event
 
 from spi_dash.errors import TooManyRequests
 from spi_dash.models import User
-from spi_dash.services import credentials, passwords, sign_ins, throttle, users
+from spi_dash.services import credentials, sign_ins, throttle, users
 from spi_dash.services.passwords import PasswordCache
 from spi_dash.services.sign_ins import Caller
 
@@ -62,12 +61,6 @@ class Lab:
         with self.database.begin() as session:
             for address in (addresses or [ADDRESS]) * times:
                 throttle.record_failure(session, SECRET, username, address, now)
-
-
-def make_lab(database, monkeypatch):
-    """A lab whose passwords are cheap to check."""
-    monkeypatch.setattr(passwords, "_HASHER", PasswordHasher(time_cost=1, memory_cost=64, parallelism=1))
-    return Lab(database)
 
 
 def count_checks(monkeypatch):

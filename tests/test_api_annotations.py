@@ -11,6 +11,11 @@ ALL = {"device": "%", "start_datetime": "2020-01-01T00:00:00Z", "end_datetime": 
 UID = {"algo_name": "universal-insect-detector", "algo_version": "1598113346-ad2cd78d"}
 
 
+@pytest.fixture
+def with_pages():
+    return False
+
+
 def annotate(image, n=1, **meta):
     outline = {
         "contour": [[[2194, 1597]], [[2189, 1602]], [[-3, 1617]]],
@@ -73,7 +78,7 @@ def test_the_md5_must_be_the_image_s(make_image, client):
         (("metadata", "datetime"), "yesterday", "[0].metadata.datetime"),
     ],
 )
-def test_a_wrong_field_is_named(make_image, client, path, value, field):
+def test_a_wrong_field_of_an_annotation_is_named(make_image, client, path, value, field):
     element = annotate(make_image())
     target = element
     for step in path[:-1]:

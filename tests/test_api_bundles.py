@@ -4,12 +4,19 @@ import hashlib
 import io
 
 import pytest
+import sqlalchemy as sa
 from conftest import ADMIN, NOON, READER, WRITER, assert_error, contents, multipart
 
+from spi_dash.models import ObjectChecksum
 from spi_dash.services.bundles import MIB, checksums
 from spi_dash.services.system import put_setting
 
 BUNDLE = "universal-insect-detector"
+
+
+@pytest.fixture
+def with_pages():
+    return False
 
 
 def offer(key="output/model_final.pth", data=b"weights", mtime=1_600_000_000.5, **changes):
@@ -121,6 +128,17 @@ def test_files_that_came_another_way_are_read_once(post, spi, monkeypatch):
     assert first["md5"] == hashlib.md5(b"copied").hexdigest()
     monkeypatch.setattr(spi.storage, "open", None)
     assert [file["md5"] for file in post("/_get_ml_bundle_file_list/all", BUNDLE)] == [first["md5"]]
+
+
+def test_files_that_another_program_replaced_are_read_again(send, post, spi):
+    """A newly trained model is as long as the one before it, to the byte."""
+    send("output/model_final.pth", b"weights of May")
+    with spi.begin() as session:
+        session.execute(sa.update(ObjectChecksum).values(modified_at=ObjectChecksum.modified_at - 60))
+    spi.storage.put(f"ml/{BUNDLE}/output/model_final.pth", b"weights of Jun")
+    (listed,) = post("/_get_ml_bundle_file_list/all", BUNDLE)
+    assert listed["md5"] == hashlib.md5(b"weights of Jun").hexdigest()
+    assert post("/_get_ml_bundle_upload_links", [offer(data=b"weights of Jun", mtime=9e9)]) == []
 
 
 def test_forms_cannot_be_altered(client, post):

@@ -18,6 +18,11 @@ ROW_KEYS = {
 }
 
 
+@pytest.fixture
+def with_pages():
+    return False
+
+
 def md5(data):
     return hashlib.md5(data).hexdigest()
 

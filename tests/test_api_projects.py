@@ -10,6 +10,11 @@ LEVELS = {"none": 0, "viewer": 1, "editor": 2, "admin": 3}
 
 
 @pytest.fixture
+def with_pages():
+    return False
+
+
+@pytest.fixture
 def people(accounts, post):
     """Ids by name; `other` reads and writes, as `writer` does."""
     post("/put_users", [{"username": OTHER[0], "password": OTHER[1]}])
@@ -101,7 +106,8 @@ def test_permissions(client, post, project, people, share):
     assert set(mine) == AUDIT | {"parent_project_id", "parent_user_id", "level"}
     assert (mine["parent_project_id"], mine["parent_user_id"], mine["level"]) == (project, people["writer"], 3)
     given = share("reader", 1)
-    assert given == {**mine, "id": None, "parent_user_id": people["reader"], "level": 1}
+    new = {"id": None, "parent_user_id": people["reader"], "level": 1, "datetime_created": given["datetime_created"]}
+    assert given == {**mine, **new}
     share("reader", 2)
     levels = {row["parent_user_id"]: row["level"] for row in post("/get_project_permissions", auth=READER)}
     assert levels == {people["writer"]: 3, people["reader"]: 2}
@@ -201,7 +207,9 @@ KINDS = [
     ("double precision", "1e-3", 0.001),
     ("DECIMAL(11, 8)", -123.25088, -123.25088),
     ("decimal(5,2)", 1.005, 1.01),
+    (" Decimal ( 11 ,8 )  ", "-123.25088", -123.25088),
     ("CHAR(64)", "pan trap", "pan trap"),
+    ("cHaR (64)", "pan trap", "pan trap"),
     ("varchar(12)", "blå gul ✓", "blå gul ✓"),
     ("TEXT", "x" * 5000, "x" * 5000),
     ("DATETIME", "2021-05-01 10:00:00", "2021-05-01T10:00:00Z"),
@@ -302,35 +310,150 @@ def test_texts_are_texts(post, people, text):
     assert post("/get_projects", [{"name": text.replace("\\", "\\\\")}], auth=WRITER) == [row]
 
 
-CALLS = {  # call: the level it takes, and what it sends
-    "/get_project_series": (1, {}),
-    "/put_project_series": (2, {**ROW, "device": "0123abce"}),
-    "/put_project_columns": (2, {"column_name": "x", "column_SQL_type": "INT"}),
-    "/delete_project_series": (3, {"id": 1}),
-    "/delete_project_columns": (3, {"column_name": "fine"}),
-    "/put_project_permissions": (3, {"user_id": 1, "level": 1}),
+CALLS = (  # call: the level it takes, 0 where it lists or makes what one may see; whether it writes; what it sends
+    ("/get_projects", 0, False, {"id": "PROJECT", "name": "P_"}),
+    ("/get_project_permissions", 0, False, {"id": "PROJECT", "name": "%1"}),
+    ("/get_project_series", 1, False, {"project_id": "PROJECT"}),
+    ("/put_projects", 0, True, {"name": "mine", "description": "d", "notes": "n"}),
+    ("/put_project_series", 2, True, {"project_id": "PROJECT", **ROW, "device": "0123abce"}),
+    ("/put_project_series", 2, True, {"project_id": "PROJECT", "id": 1, "end_datetime": "2022-01-01"}),
+    ("/put_project_columns", 2, True, {"project_id": "PROJECT", "column_name": "x", "column_SQL_type": "INT"}),
+    ("/put_project_columns", 2, True, {"project_id": "PROJECT", "column_name": "y", "old_column_name": "fine"}),
+    ("/delete_project_columns", 3, True, {"project_id": "PROJECT", "column_name": "fine"}),
+    ("/delete_project_series", 3, True, {"project_id": "PROJECT", "id": 1}),
+    ("/put_project_permissions", 3, True, {"project_id": "PROJECT", "user_id": "DETECTOR", "level": 1}),
+    ("/delete_projects", 3, True, {"id": "PROJECT", "name": "p%"}),
+)
+FORMS = {  # the same request, as clients write it
+    "plain": lambda value: value,
+    "arrays": lambda value: [value],
+    "texts": str,
+    "texts in arrays": lambda value: [str(value)],
 }
+PEOPLE = {"nobody": None, "reader": READER, "other": OTHER, "admin": ADMIN}
 
 
-@pytest.mark.parametrize("path", CALLS)
+@pytest.fixture
+def state(post):
+    """All that there is of projects."""
+
+    def read():
+        found = post("/get_projects")
+        series = [post("/get_project_series", [{"project_id": row["id"]}]) for row in found]
+        return found, series, post("/get_project_permissions")
+
+    return read
+
+
 @pytest.mark.parametrize("level", LEVELS)
-@pytest.mark.parametrize("role", ["reader", "other", "admin"])
-def test_roles_and_levels(client, project, share, put_row, add_column, path, level, role):
+@pytest.mark.parametrize("role", PEOPLE)
+def test_roles_and_levels(client, project, people, share, put_row, add_column, state, role, level):
+    """Every call by everybody, written in another way by everybody; what is refused changes nothing."""
     add_column("fine")
     put_row()
-    if LEVELS[level]:
+    if LEVELS[level] and role != "nobody":
         share(role, LEVELS[level])
-    needed, info = CALLS[path]
-    auth = {"reader": READER, "other": OTHER, "admin": ADMIN}[role]
-    response = client.post(path, json=[{"project_id": project, **info}], auth=auth)
-    if role == "reader" and needed > 1:
-        assert_error(response, 403, "forbidden")
-    elif role == "admin" or LEVELS[level] >= needed:
-        assert response.status_code == 200, response.text
-    elif LEVELS[level] == 0:
-        assert_error(response, 404, "not_found")
-    else:
-        assert_error(response, 403, "forbidden")
+    ids = {"PROJECT": project, "DETECTOR": people["spi_uid"]}
+    before = state()
+    for n, (path, needed, writes, info) in enumerate(CALLS):
+        write = list(FORMS.values())[(n + LEVELS[level]) % len(FORMS)]
+        body = [{name: write(ids.get(value, value)) for name, value in info.items()}]
+        answer = client.post(path, json=body, auth=PEOPLE[role])
+        assert answer.status_code == _expected(role, LEVELS[level], path, needed, writes), (path, body, answer.text)
+        may = answer.status_code == 200 and (
+            role == "admin" or LEVELS[level] >= max(needed, 1) or path == "/put_projects"
+        )
+        assert (answer.status_code == 200 and answer.json != []) == may, path
+        assert (state() != before) == (writes and may), path
+        _put_column_back(client, project)
+        before = state()
+
+
+def _expected(role, level, path, needed, writes):
+    if role == "nobody":
+        return 401
+    if role == "reader" and writes:
+        return 403
+    if role == "admin" or level >= needed or path == "/delete_projects":  # which deletes what one may delete
+        return 200
+    return 404 if level == 0 else 403
+
+
+def _put_column_back(client, project):
+    """The column that later calls are about, should it be gone; refused where it is there."""
+    for old in ("y", "x"):
+        new = {"project_id": project, "column_name": "fine", "old_column_name": old}
+        client.post("/put_project_columns", json=[new], auth=ADMIN)
+
+
+INJECTIONS = (
+    "1 OR 1=1",
+    "1; DROP TABLE users; --",
+    "' OR '1'='1",
+    '" OR "1"="1',
+    "`; DROP TABLE projects; -- ",
+    "x` INT, ADD COLUMN `y",
+    "\\' OR 1=1 -- ",
+    "%' UNION SELECT password_hash FROM users -- ",
+    "1) UNION SELECT username, password_hash, 1, 1 FROM users -- ",
+    "fine`, DROP COLUMN `fine",
+)
+FIELDS = {
+    "/get_projects": ({}, "id name description notes datetime_created api_version api_user_id"),
+    "/delete_projects": ({}, "id name description notes"),
+    "/get_project_permissions": ({}, "id name description notes"),
+    "/get_project_series": ({}, "project_id"),
+    "/put_project_permissions": ({"project_id": "PROJECT", "user_id": 1, "level": 1}, "project_id user_id level"),
+    "/put_project_series": (
+        {"project_id": "PROJECT", "id": 1, **ROW},
+        "project_id id device start_datetime end_datetime fine",
+    ),
+    "/delete_project_series": ({"project_id": "PROJECT", "id": 1}, "project_id id"),
+    "/put_project_columns": (
+        {"project_id": "PROJECT", "column_name": "fine", "column_SQL_type": "INT"},
+        "project_id column_name column_SQL_type old_column_name",
+    ),
+    "/delete_project_columns": ({"project_id": "PROJECT", "column_name": "fine"}, "project_id column_name"),
+}
+LEAKS = ("sql", "syntax", "operationalerror", "pymysql", "sqlite", "$argon2", "traceback", "1064")
+
+
+@pytest.mark.parametrize("path", FIELDS)
+def test_nothing_that_is_sent_becomes_sql(client, project, put_row, add_column, state, path):
+    """In every field of every call: refused as a value, or nothing matches; no row, no name, no hash gets out."""
+    add_column("fine")
+    put_row(fine=1)
+    before = state()
+    fixed, names = FIELDS[path]
+    fixed = {name: project if value == "PROJECT" else value for name, value in fixed.items()}
+    for field in names.split():
+        for text in INJECTIONS:
+            for value in (text, [text]):
+                answer = client.post(path, json=[fixed | {field: value}], auth=WRITER)
+                matches = path.startswith(("/get_projects", "/delete_projects", "/get_project_permissions"))
+                assert answer.status_code in ((200,) if matches else (404, 409, 422)), (field, value, answer.text)
+                assert answer.json == [] if matches else "error" in answer.json
+                said = answer.text.lower().replace(text.lower(), "").replace("column_sql_type", "")
+                assert not any(leak in said for leak in LEAKS), (field, value, answer.text)
+        assert state() == before, field
+
+
+@pytest.mark.parametrize(
+    "path, info",
+    [
+        ("/get_projects", {}),
+        ("/delete_projects", {}),
+        ("/get_project_permissions", {}),
+        ("/put_projects", {"name": "x"}),
+        ("/put_project_series", ROW),
+    ],
+)
+def test_no_name_that_is_sent_becomes_sql(client, project, state, path, info):
+    before = state()
+    fixed = info | ({"project_id": project} if path == "/put_project_series" else {})
+    for name in INJECTIONS:
+        assert_error(client.post(path, json=[fixed | {name: "1"}], auth=WRITER), 422, "invalid_input")
+    assert state() == before
 
 
 @pytest.mark.parametrize("level", LEVELS)

@@ -1,5 +1,6 @@
 """Backups: made while others write, restored on an empty server, compared row by row and file by file."""
 
+import dataclasses
 import threading
 from datetime import datetime, timedelta
 from itertools import count
@@ -78,10 +79,8 @@ def options():
 @pytest.fixture
 def there(database, tmp_path):
     """The configuration of a server on this database."""
-    from dataclasses import replace
-
     config = make_config(tmp_path / "server")
-    yield replace(config, database_url=database.engine.url.render_as_string(hide_password=False))
+    yield dataclasses.replace(config, database_url=database.engine.url.render_as_string(hide_password=False))
     if database.kind == "mariadb":
         with database.begin() as session:
             session.execute(sa.text("DROP TABLE IF EXISTS project_series_7"))
@@ -191,6 +190,21 @@ def test_damage_is_found_before_anything_is_changed(database, there, target, opt
     target.storage.put(manifest, whole[manifest][0].replace(b'"images"', b'"Images"', 1))
     with pytest.raises(InvalidInput, match="manifest"):
         check_backup(target, name)
+
+
+def test_others_must_leave_the_database_first(mariadb_database, tmp_path, target, options):
+    name, engine = make_backup(mariadb_database, target, options()).name, mariadb_database.engine
+    url = engine.url.render_as_string(hide_password=False)
+    there, replace = make_config(tmp_path / "server"), RestoreOptions(now=NOW, replace=True, wait_s=0)
+    there = dataclasses.replace(there, database_url=url)
+    engine.dispose()
+    with engine.connect(), pytest.raises(Conflict, match=r"\(spi from [^)]+\): stop the servers first"):
+        restore_backup(there, MemoryStorage(), target, name, replace)
+    with engine.connect() as connection:
+        leaves = threading.Timer(0.5, lambda: (connection.detach(), connection.close()))
+        leaves.start()
+        restore_backup(there, MemoryStorage(), target, name, dataclasses.replace(replace, wait_s=60))
+        leaves.join()
 
 
 def test_a_full_target_holds_no_backup(sqlite_database, options, tmp_path):

@@ -8,12 +8,13 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import requests
 from click.testing import CliRunner
-from live import PASSWORD, pictures
+from live import PASSWORD, live_server, pictures, plain_session
 
 from spi_dash.cli import main, web
 from spi_dash.client import SpiClient
@@ -419,3 +420,12 @@ def _year(year: int):
     from datetime import datetime
 
     return datetime(year, 1, 1)
+
+
+def test_first_visitors_of_a_server_get_all_scripts(tmp_path):
+    """As behind nginx, where one server sends the page, and one that has just started is asked for its scripts."""
+    names = ("dash/dash-renderer/build/dash_renderer.min.js", "dash/html/dash_html_components.min.js",
+             "dash/dcc/dash_core_components.js", "dash_ag_grid/dash_ag_grid.min.js")  # fmt: skip
+    with live_server(tmp_path / "data") as live, plain_session() as session, ThreadPoolExecutor(len(names)) as pool:
+        asked = [pool.submit(session.get, f"{live.url}/_dash-component-suites/{name}") for name in names]
+        assert [each.result().status_code for each in asked] == [200] * len(names)

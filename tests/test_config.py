@@ -62,6 +62,7 @@ def test_production_makes_nothing_up(name):
         ("UID_PASSWORD", "x"),
         ("SPI_PORT", "eighty"),
         ("SPI_THREADS", "-1"),
+        ("SPI_METRICS_TOKEN", "short"),
         ("DEBUG", "perhaps"),
     ],
 )

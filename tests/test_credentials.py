@@ -7,18 +7,18 @@ from types import SimpleNamespace
 import pytest
 import sqlalchemy as sa
 from passlib.hash import sha512_crypt
-from sign_in_lab import DAY, HOUR, NOW, SECOND, count_checks, make_lab, set_hash, stored_hash
+from sign_in_lab import DAY, HOUR, NOW, SECOND, Lab, count_checks, set_hash, stored_hash
 
 from spi_dash.errors import Unauthorized, Unavailable
 from spi_dash.models import SignInFailure
-from spi_dash.services import users
+from spi_dash.services import throttle, users
 from spi_dash.services.passwords import PasswordCache
 from spi_dash.services.sign_ins import Caller
 
 
 @pytest.fixture
-def lab(database, monkeypatch):
-    return make_lab(database, monkeypatch)
+def lab(database):
+    return Lab(database)
 
 
 def test_a_token_or_a_password_tells_who_asks(lab):
@@ -110,6 +110,16 @@ def test_an_old_hash_is_upgraded_at_sign_in_and_only_by_the_right_password(lab, 
     assert lab.authenticate().user == lab.ada
 
 
+def test_an_old_hash_is_kept_where_the_old_server_may_be_needed(lab):
+    set_hash(lab, old := sha512_crypt.using(rounds=1000).hash("R3ad_0nly"))
+    lab.cache = PasswordCache(keep_hashes=True)
+    for _ in range(2):
+        assert lab.authenticate().user == lab.ada
+    assert stored_hash(lab) == old
+    lab.do(users.set_password, lab.ada.id, "another password", NOW)
+    assert stored_hash(lab).startswith("$argon2id$")  # what is set anew is ours
+
+
 def test_a_database_too_busy_to_write_refuses_nobody_who_is_right(lab, monkeypatch):
     """Writes that only tidy up may fail; a wrong password that cannot be counted is not answered."""
 
@@ -145,6 +155,28 @@ def test_who_asks_twice_at_once_pays_for_one_check(lab, monkeypatch):
         thread.join()
     assert answers == [lab.ada.id] * 4
     assert len([stored for stored in checked if stored.startswith("$6$")]) == 1
+
+
+def test_who_waited_while_the_hash_was_upgraded_pays_for_no_check(lab, monkeypatch):
+    """She has read the old hash, and gets her turn when the new one is stored."""
+    set_hash(lab, sha512_crypt.using(rounds=20_000).hash("R3ad_0nly"))
+    checked, has_read, go_on = count_checks(monkeypatch), threading.Event(), threading.Event()
+    check_attempt, answers = throttle.check_attempt, []
+
+    def wait(*arguments):
+        if threading.current_thread() is late:
+            has_read.set()
+            assert go_on.wait(20)
+        return check_attempt(*arguments)
+
+    monkeypatch.setattr(throttle, "check_attempt", wait)
+    late = threading.Thread(target=lambda: answers.append(lab.authenticate().user.id))
+    late.start()
+    assert has_read.wait(20)
+    assert lab.authenticate().user.id == lab.ada.id
+    go_on.set()
+    late.join()
+    assert answers == [lab.ada.id] and len(checked) == 1
 
 
 def test_an_unknown_name_costs_the_check_of_some_stored_hash(lab, monkeypatch):

@@ -23,7 +23,7 @@ ROW["datetime_created"] = datetime(2022, 7, 2)
 def test_migrations_make_the_models(database):
     with database.engine.connect() as connection:
         differences = compare_metadata(MigrationContext.configure(connection), Base.metadata)
-    assert [difference for difference in differences if not _is_foreign_key_index(difference)] == []
+    assert [each for each in differences if not _is_foreign_key_index(each) and not _is_of_a_project(each)] == []
 
 
 def test_migrating_again_changes_nothing(database):
@@ -37,7 +37,7 @@ def test_tables_of_another_program_are_left_alone(tmp_path):
     with contextlib.closing(sqlite3.connect(tmp_path / "spi.db")) as connection:
         connection.execute("CREATE TABLE images (id INTEGER PRIMARY KEY, no_flash_bv FLOAT)")
     database = db.connect(url)
-    with pytest.raises(ConfigError, match=r"another program.*no table users"):
+    with pytest.raises(ConfigError, match=r"not what a Sticky Pi server makes.*no table users"):
         db.upgrade(database)
     assert sa.inspect(database.engine).get_table_names() == ["images"]
     database.engine.dispose()
@@ -112,6 +112,11 @@ def test_a_server_that_is_away():
     database = db.connect("mysql+pymysql://spi:spi@127.0.0.1:9/spi")
     with pytest.raises(Unavailable):
         database.check()
+
+
+def _is_of_a_project(difference):
+    """Other tests on this server make projects, each with a table of its own."""
+    return difference[0] == "remove_table" and difference[1].name.startswith("project_series_")
 
 
 def _is_foreign_key_index(difference):

@@ -8,6 +8,8 @@ import subprocess
 import pytest
 from deploy_host import DUMP, SCRIPT, STATES, Host
 
+DEVEL = {"DEVEL_DOMAIN_NAME": "spi.localhost", "DEVEL_HTTP_PORT": 8080, "DEVEL_HTTPS_PORT": 8443}
+
 
 @pytest.fixture
 def host(tmp_path):
@@ -261,6 +263,25 @@ def test_update_without_dump_leaves_the_database_alone(host):
     assert not any("spi_migrate" in call for call in host.changes())
 
 
+@pytest.mark.parametrize(
+    "step, said, is_restored",
+    [
+        ("stop spi_dash", "the servers could not be stopped", False),
+        ("up -d spi_db$", "the database does not start", False),
+        ("mariadb-dump", "could not be dumped", False),
+        ("run --rm -T spi_migrate", "tables could not be brought up to date", True),
+        ("up -d spi_dash$", "the new server is not healthy", True),
+        ("up -d$", "not all services are healthy", True),
+    ],
+)
+def test_update_goes_back_whatever_step_fails(host, step, said, is_restored):
+    host.ready().answer("fail", step)
+    text = host.refused("update")
+    assert said in text and "runs as before the update" in text
+    assert (host.fake / "sql").exists() is is_restored
+    assert re.fullmatch(r"-f \S+pins.yml up -d --no-build", host.changes()[-1])
+
+
 def test_update_needs_a_server(host):
     host.ready().answer("ids", "")
     assert "use 'sh deploy.sh prod'" in host.refused("update")
@@ -274,6 +295,59 @@ def test_status_and_logs(host):
     assert "there is no service spi_api" in host.refused("logs", "spi_api")
     assert host.run("logs", "spi_dash").returncode == 0
     assert host.calls()[-1] == "logs --tail 200 --follow spi_dash"
+
+
+def test_devel_starts_the_development_files_and_says_where(host):
+    host.write(ROOT_DOMAIN_NAME="example.org", LOCAL_VOLUME_ROOT=host.data, **DEVEL)
+    assert "run 'sh deploy.sh secrets'" in host.refused("devel")
+    host.run("secrets")
+    done = host.run("devel")
+    assert done.returncode == 0, done.stderr
+    assert "https://webapp.spi.localhost:8443" in done.stdout
+    assert host.changes() == ["up -d --build"]
+    assert "compose.devel.yml" in (host.fake / "calls").read_text()
+    host.answer("states", STATES.replace("spi_dash running healthy", "spi_dash running unhealthy"))
+    assert "spi_dash (running, unhealthy)" in host.refused("devel")
+
+
+def test_devel_keeps_away_from_a_production_server(host):
+    assert "a production server lives in" in host.ready().refused("devel")
+    assert host.changes() == []
+
+
+def test_test_runs_beside_everything_else_and_leaves_nothing(host):
+    host.ready()
+    done = host.run("test")
+    assert done.returncode == 0 and "The test passed" in done.stdout, done.stderr
+    calls = [line for line in (host.fake / "calls").read_text().splitlines() if line.startswith("compose --env-file")]
+    assert calls and all("-p spi_dash_test " in call and "compose.devel.yml" in call for call in calls)
+    steps = [re.sub(r"^-f \S+/test.yml ", "", call) for call in host.calls()]
+    assert steps.index("up -d --build") < steps.index("down --remove-orphans")
+    assert "get_token" in (host.fake / "calls").read_text()
+    assert list(host.fake.glob("tmp.*")) == [] and host.data.is_dir()
+
+
+@pytest.mark.parametrize(
+    "step, said", [("up -d --build", "not everything could be started"), ("get_token", "gets no token")]
+)
+def test_a_test_that_fails_says_so_and_leaves_nothing(host, step, said):
+    host.ready().answer("fail", step)
+    assert said in host.refused("test")
+    assert host.calls()[-1].endswith("down --remove-orphans")
+    assert list(host.fake.glob("tmp.*")) == []
+
+
+def test_mysql_prompt_is_a_client_in_the_database_container(host):
+    assert host.ready().run("mysql-prompt").returncode == 0
+    assert host.calls()[-1].startswith("exec spi_db sh -c")
+    assert values(host.secrets)["MYSQL_PASSWORD"] not in (host.fake / "calls").read_text()
+
+
+@pytest.mark.parametrize("verb", ["prod", "update", "restore", "devel", "test", "status", "logs", "mysql-backup"])
+def test_without_secrets_nothing_is_done_and_the_next_step_is_named(host, verb):
+    dump = [packed(host)] if verb == "restore" else []
+    assert "sh deploy.sh secrets" in host.refused(verb, *dump)
+    assert host.changes() == []
 
 
 def test_nothing_deletes_volumes():

@@ -72,13 +72,15 @@ class Site:
     @contextmanager
     def _running(self, listener):
         dash.page_registry.clear()
-        server, stop = web.make_server(create_app(self.config), self.config, listener), threading.Event()
+        app, stop = create_app(self.config), threading.Event()
+        server = web.make_server(app, self.config, listener)
         thread = threading.Thread(target=web.run, args=(server, stop, 5), daemon=True)
         thread.start()
         yield
         stop.set()
         server.pull_trigger()
         thread.join()
+        app.extensions["spi_dash"].close_database()
 
     def queue(self, name=None):
         client = SpiClient(self.client.url, ADMIN, PASSWORD, retries=0, sleep=lambda _: None)

@@ -13,30 +13,17 @@ from pathlib import Path
 import pytest
 import yaml
 from dotenv import dotenv_values
+from stack.compose import BASE, DEVEL, DOCKER, PROD, ROOT, services
 
-ROOT = Path(__file__).parents[1]
-DOCKER = ROOT / "docker"
 BIN = Path(sys.executable).parent
-BASE, PROD, DEVEL = (DOCKER / name for name in ("compose.yml", "compose.prod.yml", "compose.devel.yml"))
 SCRIPTS = sorted([*DOCKER.glob("*.sh"), *(ROOT / "tests").glob("*.sh")])
 SECRETS = {
     *("SECRET_API_KEY", "MYSQL_PASSWORD", "API_ADMIN_PASSWORD", "UID_PASSWORD", "S3_ACCESS_KEY", "S3_PRIVATE_KEY"),
     *("S3_HOST", "S3_BUCKET_NAME", "ADMIN_EMAIL", "GARAGE_RPC_SECRET"),
 }
 PASSWORDS = SECRETS - {"S3_HOST", "S3_BUCKET_NAME", "ADMIN_EMAIL"}
+DCLINT = "3.1.0"
 ONCE = {"spi_migrate", "spi_volumes", "spi_certificate"}  # they end, and others wait for that
-
-
-def merged(base, over):
-    """What compose makes of a file and the one on top, for the keys that we use."""
-    if isinstance(base, dict) and isinstance(over, dict):
-        return base | {key: merged(base[key], value) if key in base else value for key, value in over.items()}
-    return [*base, *over] if isinstance(base, list) and isinstance(over, list) else over
-
-
-def services(override):
-    files = [yaml.safe_load(path.read_text()) for path in (BASE, override)]
-    return merged(*files)["services"]
 
 
 EVERY = [
@@ -60,6 +47,37 @@ def test_misspelt_keys_would_be_found(tmp_path):
     wrong.write_text(BASE.read_text().replace("retries:", "retrys:"))
     with pytest.raises(AssertionError, match="retrys"):
         tool(BIN / "check-jsonschema", "--builtin-schema", "vendor.compose-spec", wrong)
+
+
+@pytest.fixture(scope="session")
+def dclint():
+    """The linter of compose files, which comes from npm; installed once into this environment."""
+    folder = Path(sys.prefix) / f"dclint-{DCLINT}"
+    program = folder / "node_modules" / ".bin" / "dclint"
+    if not program.exists():
+        if shutil.which("npm") is None:
+            pytest.skip("npm is not installed, from which dclint comes")
+        command = ["npm", "install", "--silent", "--no-fund", "--no-audit", "--ignore-scripts", "--prefix", folder]
+        done = subprocess.run([*command, f"dclint@{DCLINT}"], capture_output=True, text=True, timeout=200)
+        if done.returncode != 0:
+            pytest.skip(f"dclint could not be installed: {(done.stdout + done.stderr).strip()[-300:]}")
+    return lambda *files: tool(program, "-c", DOCKER / ".dclintrc.yaml", "--max-warnings", "0", *files)
+
+
+def test_compose_files_pass_dclint(dclint, tmp_path):
+    dclint(BASE, PROD, DEVEL)
+    wrong = tmp_path / "compose.yml"
+    wrong.write_text(BASE.read_text().replace("retries:", "retrys:"))
+    with pytest.raises(AssertionError, match=r"spi_nginx/healthcheck.*must NOT have additional properties"):
+        dclint(wrong)
+
+
+@pytest.mark.parametrize("override", [PROD, DEVEL])
+def test_what_is_built_here_is_asked_of_no_registry(override):
+    """Compose builds for services with `build`; others with the same image would have it pulled, which fails."""
+    for name, service in services(override).items():
+        if "${SPI_VERSION}" in service["image"]:
+            assert ("build" in service) != (service.get("pull_policy") == "never"), name
 
 
 @pytest.mark.parametrize("name, service", EVERY)

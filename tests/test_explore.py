@@ -104,6 +104,21 @@ def test_the_change_number_grows_with_images_annotations_and_deletions(database,
     assert seen == sorted(set(seen))
 
 
+def test_a_mark_that_is_committed_after_a_newer_one_is_told_too(database, look, add):
+    add()
+    with database.begin() as session:
+        session.execute(sa.insert(RollupMark).values(id=500, device="0a1b2c3d", start_s=0))
+    look()
+    with database.read() as session:
+        before = rollups.change_number(session)
+    with database.begin() as session:
+        session.execute(sa.insert(RollupMark).values(id=7, device="0a1b2c3d", start_s=0))
+    with database.read() as session:
+        assert rollups.change_number(session) > before
+    _, (row,) = look()
+    assert row.info.last_mark_id > before
+
+
 def test_single_images_carry_what_was_measured(add, look):
     add(temp=21.5, hum=77, lum=2.5, objects=3)
     add(at=NOW - 2 * HOUR, temp=-300, hum=-1)
@@ -112,6 +127,30 @@ def test_single_images_carry_what_was_measured(add, look):
     assert row.values["temp"].tolist() == pytest.approx([np.nan, 21.5], nan_ok=True)
     assert row.values["hum"].tolist() == pytest.approx([np.nan, 77], nan_ok=True)
     assert (row.n_images, row.n_annotated, row.n_objects) == (2, 1, 3)
+
+
+def test_many_blocks_of_several_traps_hold_what_was_measured(database, add, look, monkeypatch):
+    """Hours over more than two blocks, with holes, one of them a block long; a late picture and a deletion."""
+    noise = np.random.default_rng(3)
+    hours = [hour for hour in range(100) if hour not in range(30, 64)]
+    for device in ("0a1b2c3d", "1b2c3d4e"):
+        for hour in hours:
+            temp = None if hour % 7 == 0 else float(np.round(noise.uniform(-20, 40), 1))
+            add(device, NOW - hour * HOUR, temp=temp, hum=50, objects=None if hour % 5 == 0 else hour)
+    search = "?start=2022-07-06T08:00Z&end=2022-07-10T13:00Z"
+    look(search)
+    add("1b2c3d4e", NOW - 40 * HOUR, temp=12.5, hum=50, objects=7)
+    with database.begin() as session:
+        session.execute(sa.delete(Image).where(Image.datetime == NOW - 10 * HOUR))
+    _, single = look(search)
+    monkeypatch.setattr(explore, "BUCKETS_S", (3600,))
+    monkeypatch.setattr(explore, "_most_images", lambda *_: 10**6)
+    _, merged = look(search)
+    assert [row.bucket_s for row in merged] == [3600, 3600]
+    for one, other in zip(single, merged, strict=True):
+        assert one.n_images == other.n_images == len(hours) - 1 + (one.info.device == "1b2c3d4e")
+        for name in ("last_s", "temp", "min_temp", "max_temp", "hum", "n_annotated", "sum_objects"):
+            assert other.values[name] == pytest.approx(one.values[name], abs=1e-3, nan_ok=True), name
 
 
 def test_buckets_agree_with_single_images(add, look, monkeypatch):
@@ -261,3 +300,36 @@ def test_a_device_is_named_and_unnamed(database, add, look):
     with database.begin() as session:
         devices.name_device(session, "0a1b2c3d", "", "", 1, NOW)
     assert look()[0].devices[0].name == ""
+
+
+PLACES = {
+    "Asia/Kolkata": {"lat": 22.6, "lng": 88.4},
+    "Asia/Kathmandu": {"lat": 27.7, "lng": 85.3},
+    "Australia/Adelaide": {"lat": -34.9, "lng": 138.6},
+    "America/Vancouver": {"lat": 49.2, "lng": -123.1},
+}
+
+
+@pytest.mark.parametrize(
+    ("zone", "day", "start", "hours"),
+    [
+        ("Asia/Kolkata", "2022-07-01", datetime(2022, 6, 30, 18, 30), 24),
+        ("Asia/Kathmandu", "2022-07-01", datetime(2022, 6, 30, 18, 15), 24),
+        ("Australia/Adelaide", "2022-07-01", datetime(2022, 6, 30, 14, 30), 24),
+        ("Australia/Adelaide", "2022-10-02", datetime(2022, 10, 1, 14, 30), 23),
+        ("Australia/Adelaide", "2022-04-03", datetime(2022, 4, 2, 13, 30), 25),
+        ("America/Vancouver", "2022-03-13", datetime(2022, 3, 13, 8), 23),
+        ("America/Vancouver", "2022-11-06", datetime(2022, 11, 6, 7), 25),
+    ],
+)
+@pytest.mark.parametrize("bucketed", [False, True])
+def test_a_day_of_the_site_is_what_clocks_there_show(add, look, monkeypatch, zone, day, start, hours, bucketed):
+    """From midnight to midnight there, the second one excluded: also where that is no whole hour of UTC."""
+    step = timedelta(minutes=15)
+    for at in (start - step, start, start + hours * HOUR - step, start + hours * HOUR):
+        add(at=at, objects=1, **PLACES[zone])
+    if bucketed:
+        monkeypatch.setattr(explore, "choose_bucket", lambda session, found: rollups.DAY_S)
+    found, (row,) = look(f"?start={day}&end={day}")
+    assert (found.site.name, found.start_s, found.end_s) == (zone, unix_s(start), unix_s(start + hours * HOUR))
+    assert (row.n_images, row.n_annotated, row.n_objects) == (2, 2, 2)

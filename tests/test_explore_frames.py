@@ -18,35 +18,6 @@ NOON_S = unix_s(NOON)
 DEVICE = "0a1b2c3d"
 
 
-def square(x: int, y: int, side: int = 10) -> list[int]:
-    return [x, y, x + side, y, x + side, y + side, x, y + side]
-
-
-def test_what_overlaps_nothing_earlier_is_new():
-    earlier = [square(0, 0), square(100, 100)]
-    assert frames.find_new([square(3, 2), square(200, 200), square(104, 98)], earlier) == [1]
-
-
-def test_everything_is_new_after_an_empty_frame():
-    assert frames.find_new([square(0, 0)], []) == [0]
-    assert frames.find_new([], [square(0, 0)]) == []
-
-
-def test_a_small_insect_on_a_large_outline_is_not_new():
-    assert frames.find_new([square(40, 40, 4)], [square(0, 0, 100)]) == []
-
-
-def test_neighbours_whose_boxes_alone_overlap_are_told_apart():
-    below, above = [0, 0, 100, 0, 0, 100], [100, 20, 100, 100, 20, 100]
-    assert frames.find_new([below, above], [below]) == [1]
-
-
-def test_outlines_beyond_the_frame_lines_and_crossings_do_no_harm():
-    line, crossing, outside = [0, 0, 50, 0, 0, 0], [0, 0, 40, 40, 40, 0, 0, 40], [-20, -20, 5000, -20, 5000, 9, -20, 9]
-    for outline in (line, crossing, outside):
-        assert frames.find_new([outline, square(2000, 2000)], [outline]) == [1]
-
-
 def test_a_second_version_is_shown_beside_the_first_also_where_it_has_not_looked(database, add):
     add(outlines='{"annotations": [{"contour": [[[0, 0]], [[9, 0]], [[9, 9]]]}]}')
     add(NOON - timedelta(hours=1))
@@ -104,6 +75,25 @@ def test_names_stay_with_their_outlines(database, add):
     assert look(database)["names"] == ["fly"]
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["{", "[]", '"text"', '{"annotations": 3}', '{"annotations": [3]}', '{"annotations": [{"contour": [[1, 2]]}]}',
+     '{"annotations": [{"contour": [[["a", "b"]]]}]}', '{"annotations": [{"contour": [[[NaN, 1]]]}]}',
+     '{"annotations": [{"contour": [[[1, 2, 3]]]}]}', '{"annotations": [{"contour": null}]}'],
+)  # fmt: skip
+def test_an_unreadable_annotation_is_said_to_be_one(database, add, text):
+    add(NOON - timedelta(minutes=20), '{"annotations": []}')
+    add(NOON, text)
+    frame = look(database)
+    assert (frame["outlines"], frame["names"], frame["new"], frame["unread"]) == ([], [], None, True)
+    assert frame["detector"]["name"] == "uid"
+
+
+def test_empty_and_tiny_contours_are_no_outlines(database, add):
+    add(outlines='{"annotations": [{"contour": []}, {"contour": [[[1, 2]]]}, {"contour": [[[1, 2]], [[3, 4]]]}, {}]}')
+    assert (look(database)["outlines"], look(database)["unread"]) == ([], False)
+
+
 def test_an_unprocessed_frame_is_not_an_empty_one(database, add):
     add(NOON - timedelta(minutes=20))
     add(NOON, '{"annotations": []}')
@@ -121,16 +111,6 @@ def test_swapped_coordinates_and_sentinels_are_put_right(database, add):
 def test_a_frame_that_is_not_there(database):
     with pytest.raises(NotFound):
         look(database)
-
-
-def test_the_list_has_frames_on_both_sides(database, add, monkeypatch):
-    for k in range(5):
-        add(NOON + k * timedelta(minutes=20))
-    monkeypatch.setattr(frames, "FRAMES_PER_WINDOW", 2)
-    with database.read() as session:
-        found = frames.list_moments(session, DEVICE, str(NOON_S + 2400))
-    assert found["moments"] == [NOON_S + 1200 * k for k in range(4)]
-    assert (found["first"], found["last"]) == (NOON_S, NOON_S + 4800)
 
 
 def test_a_strip_is_as_wide_as_its_frames_and_grey_where_one_is_missing():

@@ -351,6 +351,15 @@ def test_coco_has_one_version_and_follows_the_filters(add, coco):
     assert len(coco(filters={"temp": {"type": "greaterThan", "filter": 20}})["annotations"]) == 1
 
 
+@pytest.mark.parametrize("text", ["no JSON", "[]", '{"annotations": [3]}', '{"annotations": [{"contour": [[1]]}]}', ""])
+def test_coco_goes_on_past_what_cannot_be_read(database, add, coco, text):
+    add(found={"1": [outline([0, 0], [4, 0], [4, 4])]})
+    broken = add(at=NOON + timedelta(hours=1), found={"1": []})
+    with database.begin() as session:
+        session.execute(sa.update(UidAnnotation).where(UidAnnotation.parent_image_id == broken).values(json=text))
+    assert [len(coco()[part]) for part in ("images", "annotations")] == [2, 1]
+
+
 def test_coco_without_a_detector_is_refused(add, coco):
     add()
     with pytest.raises(NotFound, match="no detector"):

@@ -52,7 +52,8 @@ def test_a_gap_is_where_the_line_breaks():
 
 
 def test_a_bucket_that_hides_a_gap_says_how_long_it_is():
-    six_hours = {"first_s": np.array([0.0, 21_600, 43_200]), "last_s": np.array([20_400.0, 42_000, 63_600])}
+    six_hours = {"first_s": np.array([0.0, 21_600, 43_200]), "last_s": np.array([20_400.0, 42_000, 63_600]),
+                 "outside_s": np.zeros(3)}  # fmt: skip
     complete, between, missing = (18, 0), (6, 14_400), (10, 0)
     counts, longest = np.array([complete, between, missing], dtype=float).T
     holes = rows.find_holes({**six_hours, "n_images": counts, "between_s": longest}, 1200)
@@ -61,7 +62,14 @@ def test_a_bucket_that_hides_a_gap_says_how_long_it_is():
 
 def test_a_picture_missed_now_and_then_is_no_gap():
     values = {"first_s": np.zeros(1), "last_s": np.array([20_400.0]), "n_images": np.array([16.0])}
-    assert rows.find_holes({**values, "between_s": np.array([2400.0])}, 1200) == []
+    values |= {"between_s": np.array([2400.0]), "outside_s": np.zeros(1)}
+    assert rows.find_holes(values, 1200) == []
+
+
+def test_where_no_pictures_are_wanted_none_are_missing():
+    values = {"first_s": np.zeros(1), "last_s": np.array([20_400.0]), "n_images": np.array([6.0])}
+    values |= {"between_s": np.zeros(1), "outside_s": np.array([14_400.0])}
+    assert rows.find_holes(values, 1200) == []
 
 
 def test_not_processed_is_not_zero():

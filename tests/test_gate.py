@@ -6,9 +6,8 @@ from types import SimpleNamespace
 
 import flask
 import pytest
-from argon2 import PasswordHasher
 
-from spi_dash import db, gate
+from spi_dash import db, gate, policy
 from spi_dash.config import Config
 from spi_dash.services import passwords, sign_ins, users
 
@@ -26,8 +25,7 @@ def clock(monkeypatch):
 
 
 @pytest.fixture
-def spi(sqlite_database: db.Database, tmp_path, clock, monkeypatch):
-    monkeypatch.setattr(passwords, "_HASHER", PasswordHasher(time_cost=1, memory_cost=64, parallelism=1))
+def spi(sqlite_database: db.Database, tmp_path, clock):
     secrets = {"secret_key": "a secret key for tests", "admin_password": "x", "uid_password": "x"}
     config = Config(data_dir=tmp_path, database_url="sqlite://", **secrets)
     with sqlite_database.begin() as session:
@@ -46,6 +44,7 @@ def server(spi):
     """A server with the gate, pages as Dash has them, and routes that look after themselves."""
     server = flask.Flask("spi_dash")
     server.extensions["spi_dash"] = spi
+    policy.register_policy(server)
     gate.register_gate(server)
     for name in ("api", "files"):
         blueprint = flask.Blueprint(name, __name__)

@@ -4,6 +4,7 @@ import json
 import logging
 
 from conftest import ADMIN, assert_error
+from prometheus_client.parser import text_string_to_metric_families
 
 from spi_dash.cli.serve import JsonLines
 
@@ -18,6 +19,41 @@ def test_metrics_are_for_the_own_network(client, make_image):
     assert "spi_database_up 1.0" in text
     assert "process_resident_memory_bytes" in text
     assert_error(client.get("/metrics", environ_base={"REMOTE_ADDR": "8.8.8.8"}), 403, "forbidden")
+
+
+def numbers(client, **options):
+    """Every sample of /metrics, as Prometheus reads it."""
+    response = client.get("/metrics", **options)
+    assert response.status_code == 200 and response.content_type.startswith("text/plain")
+    families = text_string_to_metric_families(response.text)
+    return {(each.name, *sorted(each.labels.values())): each.value for family in families for each in family.samples}
+
+
+def test_the_numbers_move(client, post, make_image, server, monkeypatch):
+    before = numbers(client)
+    make_image()
+    post("/get_users")
+    monkeypatch.setitem(server.view_functions, "api.alive", lambda: 1 / 0)
+    assert client.get("/healthz").status_code == 500
+    after = numbers(client)
+    moved = {name[0] for name, value in after.items() if value != before.get(name, 0)}
+    assert moved >= {"spi_requests_total", "spi_uploads_total", "spi_received_bytes_total", "spi_request_seconds_count",
+                     "spi_images", "spi_images_awaiting", "spi_errors_total"}  # fmt: skip
+    assert after["spi_received_bytes_total",] > before.get(("spi_received_bytes_total",), 0) + 1000
+    assert after["spi_errors_total", "/healthz"] == 1
+    assert {("spi_images_claimed",), ("spi_detectors_alive",), ("spi_detector_images_per_minute",),
+            ("spi_detector_failures",), ("spi_database_up",)} <= after.keys()  # fmt: skip
+
+
+def test_a_token_opens_the_metrics_from_anywhere_and_nothing_else_does(restart):
+    client = restart(metrics_token="a token for monitors").test_client()
+    far = {"environ_base": {"REMOTE_ADDR": "8.8.8.8"}}
+    for sent in (None, "", "Bearer", "Bearer a token for monitor", "Basic a token for monitors", "Bearer \xe9"):
+        headers = {} if sent is None else {"Authorization": sent}
+        assert_error(client.get("/metrics", headers=headers), 401, "unauthorized")
+    found = numbers(client, headers={"Authorization": "Bearer a token for monitors"}, **far)
+    assert found["spi_database_up",] == 1
+    assert "a token for monitors" not in repr(client.application.extensions["spi_dash"].config)
 
 
 def test_requests_have_names(client):

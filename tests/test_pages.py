@@ -1,9 +1,12 @@
 """The pages hang together: ids, callbacks, words, and what their scripts fetch."""
 
+import gzip
 import json
+import re
 from collections import Counter
 from datetime import timedelta
 
+import brotli
 import flask
 import pytest
 from conftest import ADMIN, NOON, READER, WRITER
@@ -107,10 +110,9 @@ def test_outside_of_the_data_the_page_leads_to_it(asked, make_image):
 
 def test_the_scope_bar_offers_traps_with_counts(asked, make_image):
     make_image()
-    resolved, choices, detectors, zones, _ = asked(shell.show_scope, {"search": ""})
-    assert resolved["devices"] == ["0a1b2c3d"]
-    assert len(choices) == 1
-    assert detectors == []
+    assert asked(shell.show_scope, {"search": ""})["devices"] == ["0a1b2c3d"]
+    devices, detectors, zones, _ = asked(shell.offer_choices, {"search": ""})
+    assert (len(devices), detectors) == (1, [])
     assert [each["value"] for each in zones] == ["site", "utc", "reader"]
 
 
@@ -163,7 +165,11 @@ def test_scripts_get_thumbnails_strips_and_frames(signed_in, make_image):
     assert client.get(f"{base}/strip/{_base36(at)}.{_base36(at + 9)}.jpg").mimetype == "image/jpeg"
     frame = client.get(f"{base}/{at}/frame.json").json
     assert (frame["outlines"], frame["detector"], frame["uploader"]) == ([], None, "admin")
-    assert client.get(f"{base}/list.json?around={at}").json["moments"] == [at]
+    listed = client.get(f"{base}/list.json?around={at}").json
+    assert (listed["moments"], listed["outside"]) == (f"1200 ~ {at - 1200}", False)
+    assert client.get(f"{base}/list.json?around={at}&since={listed['change']}").json["moments"] is None
+    assert client.get(f"{base}/list.json?around={at}&start=2022-08-01&end=2022-08-02").json["outside"]
+    assert client.get(f"{base}/list.json?around={at}&start=soon").status_code == 422
     assert client.get("/frames/change.json").json["change"] > 0
 
 
@@ -193,3 +199,38 @@ def _base36(value: int) -> str:
 def test_versions_are_short_where_they_are_checksums():
     assert short_version("1.2") == "1.2"
     assert short_version("1795383740-fc8495c3daca3bd0b36865d36bcad413") == "1795383740"
+
+
+@pytest.mark.parametrize(
+    ("path", "loads"),
+    [("/", False), ("/settings", False), ("/projects", False), ("/data", True), ("/projects/1", True)],
+)
+def test_only_pages_with_a_table_load_its_script(signed_in, path, loads):
+    page = signed_in().get(path).text
+    assert ("/dash_ag_grid." in page, page.count('<meta name="spi-tables"')) == (True, 0 if loads else 1)
+    assert (re.search(r'<script src="[^"]*dash_ag_grid', page) is not None) == loads
+
+
+@pytest.mark.parametrize("path", ["dash_ag_grid/async-community.js", "dash/dcc/async-markdown.js"])
+def test_a_browser_that_has_a_script_is_not_sent_it_again(client, path):
+    """Scripts without a version in their address: Dash compares the ETag of the unpacked answer."""
+    client.get("/sign-in")  # Dash knows its scripts from the first request on
+    packed = {"Accept-Encoding": "gzip, br"}
+    first = client.get(f"/_dash-component-suites/{path}", headers=packed)
+    assert (first.status_code, first.headers["Content-Encoding"]) == (200, "br")
+    again = client.get(f"/_dash-component-suites/{path}", headers={**packed, "If-None-Match": first.headers["ETag"]})
+    assert (again.status_code, again.data) == (304, b"")
+    other = client.get(f"/_dash-component-suites/{path}", headers={**packed, "If-None-Match": 'W/"another"'})
+    assert other.status_code == 200
+
+
+def test_scripts_are_packed_as_the_browser_takes_them(client):
+    path = "/assets/20-scope.js"
+    plain = client.get(path, headers={"Accept-Encoding": "identity"}, buffered=True)
+    assert "Content-Encoding" not in plain.headers
+    for taken, encoding, unpack in (("gzip, deflate", "gzip", gzip.decompress), ("gzip, br", "br", brotli.decompress),
+                                    ("br;q=0, gzip", "gzip", gzip.decompress)):  # fmt: skip
+        for _ in range(2):  # made, and kept
+            packed = client.get(path, headers={"Accept-Encoding": taken}, buffered=True)
+            assert packed.headers["Content-Encoding"] == encoding and "Accept-Encoding" in packed.headers["Vary"]
+            assert unpack(packed.data) == plain.data and len(packed.data) == packed.content_length

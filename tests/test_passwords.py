@@ -5,6 +5,7 @@ import pytest
 from passlib.hash import sha256_crypt, sha512_crypt
 
 from spi_dash.errors import InvalidInput
+from spi_dash.services import passwords
 from spi_dash.services.passwords import (
     PasswordCache,
     dummy_verify,
@@ -14,12 +15,18 @@ from spi_dash.services.passwords import (
 )
 
 NOW = datetime(2026, 7, 1, 12)
+HASHER = passwords._HASHER  # the server's own, which conftest replaces by a quick one
 OLD_HASHES = {
     "sha512, rounds given": sha512_crypt.using(rounds=1000).hash("R3ad_0nly"),
     "sha512, default rounds": sha512_crypt.using(rounds=5000).hash("R3ad_0nly"),
     "sha256, rounds given": sha256_crypt.using(rounds=1000).hash("R3ad_0nly"),
     "sha256, default rounds": sha256_crypt.using(rounds=5000).hash("R3ad_0nly"),
 }
+
+
+@pytest.fixture(autouse=True)
+def real_hasher(monkeypatch):
+    monkeypatch.setattr(passwords, "_HASHER", HASHER)
 
 
 @pytest.mark.parametrize("password", ["R3ad_0nly", "x", "Käfer:auf gelb ✓", "a" * 1024])

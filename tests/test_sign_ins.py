@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import sqlalchemy as sa
-from sign_in_lab import ADDRESS, DAY, HOUR, NOW, PHONE, SECOND, SECRET, make_lab
+from sign_in_lab import ADDRESS, DAY, HOUR, NOW, PHONE, SECOND, SECRET, Lab
 
 from spi_dash.clock import unix_s
 from spi_dash.errors import NotFound, Unauthorized
@@ -14,8 +14,8 @@ from spi_dash.services.sign_ins import Caller
 
 
 @pytest.fixture
-def lab(database, monkeypatch):
-    return make_lab(database, monkeypatch)
+def lab(database):
+    return Lab(database)
 
 
 def test_a_token_fits_a_basic_header_and_tells_whose_it_is(lab):

@@ -18,9 +18,8 @@ import pytest
 from moto import mock_aws
 
 from spi_dash.errors import ConfigError, Conflict, Forbidden, InvalidInput, NotFound, Unavailable
-from spi_dash.storage import DiskStorage, MemoryStorage, S3Storage, endpoint_url
+from spi_dash.storage import DiskStorage, MemoryStorage, S3Storage, endpoint_url, s3_clients
 from spi_dash.storage import disk as disk_module
-from spi_dash.storage import s3 as s3_module
 from spi_dash.storage.s3 import PART_BYTES
 
 NOW = datetime(2026, 7, 1, 12)
@@ -581,7 +580,7 @@ def test_s3_that_is_not_there_is_unavailable(monkeypatch):
 
 
 def test_s3_that_hangs_does_not_hang_the_probe(monkeypatch):
-    monkeypatch.setattr(s3_module, "CHECK_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(s3_clients, "CHECK_TIMEOUT_S", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections, never answers
         storage = S3Storage(f"http://127.0.0.1:{silent.getsockname()[1]}", "b", "AKTEST", "SKTEST", b"secret")
         started = time.monotonic()

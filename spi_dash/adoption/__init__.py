@@ -5,6 +5,7 @@ are added, columns that only the old server fills may be empty. The migrations d
 """
 
 import contextlib
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -13,11 +14,12 @@ import sqlalchemy as sa
 from ..errors import ConfigError
 from ..models import Base
 from .found import Table, is_owned, read_tables
-from .generations import WHEN, Generation, recognise
+from .generations import TABLES, WHEN, Generation, kind_of, recognise, wire_columns
 from .steps import Step, list_steps
 
 __all__ = ["Plan", "Step", "collation_of", "find_plan", "read_tables", "take_over"]
 
+SERIES_TABLE = re.compile(r"project_series_\d+")
 PROBE = "spi_dash_may_create_triggers"
 
 
@@ -34,6 +36,12 @@ class Plan:
     def when(self) -> str:
         return WHEN[self.generation]
 
+    @property
+    def known(self) -> set[str]:
+        """The tables that belong to the server; others are the lab's own, and stay as they are."""
+        ours = {*Base.metadata.tables, "alembic_version"}
+        return {name for name in self.counts if name in ours or SERIES_TABLE.fullmatch(name)}
+
 
 def find_plan(connection: sa.Connection) -> Plan | None:
     """The plan for a database that the migrations do not own; None where there is nothing to adopt.
@@ -47,6 +55,7 @@ def find_plan(connection: sa.Connection) -> Plan | None:
     if not {"images", "users"} & set(tables):
         return None
     generation = recognise(tables)
+    _refuse_zero_dates(connection, tables)
     _require_triggers(connection)
     quote = connection.dialect.identifier_preparer.quote
     counts = {name: connection.exec_driver_sql(f"SELECT COUNT(*) FROM {quote(name)}").scalar() for name in tables}
@@ -68,6 +77,21 @@ def collation_of(tables: Mapping[str, Table]) -> str:
     """The collation in which new tables must be made to be compared with the old ones; empty: any will do."""
     found = tables["images"].collation if "images" in tables else ""
     return found if found.startswith("utf8mb4_") else ""
+
+
+def _refuse_zero_dates(connection: sa.Connection, tables: Mapping[str, Table]) -> None:
+    """MariaDB may hold 0000-00-00, which is no time to anybody."""
+    if connection.dialect.name == "sqlite":
+        return
+    for name, column in ((table, column) for table in TABLES if table in tables for column in wire_columns(table)):
+        # Rows of annotations are large, and nobody asks when they were made: not worth reading them all.
+        if kind_of(column) == "time" and (name, column) != ("uid_annotations", "datetime_created"):
+            zero = f"SELECT COUNT(*) FROM `{name}` WHERE TO_DAYS(`{column}`) IS NULL AND `{column}` IS NOT NULL"
+            if count := connection.exec_driver_sql(zero).scalar():
+                raise ConfigError(
+                    f"this database cannot be adopted: {name}.{column} is 0000-00-00, or no real date, in {count} "
+                    "rows: give them a date, or delete them. Nothing was changed."
+                )
 
 
 def _require_triggers(connection: sa.Connection) -> None:

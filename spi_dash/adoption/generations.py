@@ -70,7 +70,7 @@ def recognise(tables: Mapping[str, Table]) -> Generation:
     if differences:
         more = f" (and {len(differences) - 5} more differences)" if len(differences) > 5 else ""
         raise ConfigError(
-            "this database was made by another program, in a form that cannot be adopted, and was left as it is: "
+            "this database cannot be adopted, as it is not what a Sticky Pi server makes; nothing was changed: "
             + "; ".join(differences[:5])
             + more
         )
@@ -100,14 +100,14 @@ def _differences(tables: Mapping[str, Table]) -> Iterator[str]:
 
 def _table_differences(table: Table) -> Iterator[str]:
     if table.engine not in ("", "InnoDB"):
-        yield f"table {table.name} is kept by {table.engine}, not InnoDB"
+        yield f"table {table.name} is kept by {table.engine}: run ALTER TABLE `{table.name}` ENGINE=InnoDB"
     wanted = wire_columns(table.name)
     for name in wanted:
         column = table.columns.get(name)
         if column is None and (table.name, name) not in ADDED:
             yield f"{table.name} has no column {name}"
-        elif column is not None and re.match(f"({KINDS[_kind(name)]})\\b", column.type, re.IGNORECASE) is None:
-            yield f"{table.name}.{name} is {column.type}, not a {_kind(name)}"
+        elif column is not None and re.match(f"({KINDS[kind_of(name)]})\\b", column.type, re.IGNORECASE) is None:
+            yield f"{table.name}.{name} is {column.type}, not a {kind_of(name)}"
     identity = table.columns.get("id")
     if identity is not None and re.fullmatch(r"int(eger)?(\(\d+\))?", identity.type, re.IGNORECASE) is None:
         yield f"{table.name}.id is {identity.type}, not INT"
@@ -121,7 +121,8 @@ def _table_differences(table: Table) -> Iterator[str]:
     for (name, column), other in FOREIGN.items():
         there = any((key.column, key.table, key.on_delete) == (column, other, "CASCADE") for key in table.foreign)
         if name == table.name and not there:
-            yield f"{name}.{column} has no foreign key to {other} with ON DELETE CASCADE"
+            key = f"FOREIGN KEY (`{column}`) REFERENCES `{other}` (id) ON DELETE CASCADE"
+            yield f"{name}.{column} has no such foreign key: run ALTER TABLE `{name}` ADD {key}"
 
 
 def _collation_differences(tables: Mapping[str, Table]) -> Iterator[str]:
@@ -137,7 +138,8 @@ def _collation_differences(tables: Mapping[str, Table]) -> Iterator[str]:
             )
 
 
-def _kind(column: str) -> str:
+def kind_of(column: str) -> str:
+    """What a column of the wire contract holds: a number, a time or a text."""
     if column == "datetime" or "datetime_" in column or column.endswith("_datetime"):
         return "time"
     if column == "tuboid_id":

@@ -1,6 +1,7 @@
 """The OpenAPI document, made from the endpoints and their types, and a page to read it without the internet."""
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import flask
@@ -8,6 +9,7 @@ from pydantic.json_schema import models_json_schema
 
 from .. import __version__
 from ..contract import BUNDLE_NAME, TuboidSeriesInfo
+from ..policy import nonce
 from .endpoint import Endpoint
 from .schemas import COMPONENTS, TEXT, Schema
 
@@ -35,11 +37,14 @@ UPLOAD_BODY: Schema = {
 
 
 def add_routes(api: flask.Blueprint, endpoints: Sequence[Endpoint]) -> None:
-    """/openapi.json and /api-docs; neither needs a sign-in."""
-    document = make_document(endpoints)
-    api.add_url_rule("/openapi.json", "openapi", lambda: flask.jsonify(document), methods=["GET"])
+    """/openapi.json and /api-docs; neither needs a sign-in. The document is made when it is asked for first."""
+    document = cache(lambda: make_document(endpoints))
+    api.add_url_rule("/openapi.json", "openapi", lambda: flask.jsonify(document()), methods=["GET"])
     api.add_url_rule(
-        "/api-docs", "docs", lambda: flask.render_template("api_docs.html", document=document), methods=["GET"]
+        "/api-docs",
+        "docs",
+        lambda: flask.render_template("api_docs.html", document=document(), nonce=nonce()),
+        methods=["GET"],
     )
 
 

@@ -1,5 +1,6 @@
 """The one error shape: {"error": {"code", "message", "details"}}, for refusals, unknown paths and bugs alike."""
 
+import errno
 import logging
 from typing import Any
 
@@ -12,6 +13,7 @@ logger = logging.getLogger(__name__)
 
 WRITING_METHODS = ["POST", "PUT", "PATCH", "DELETE"]
 REALM = 'Basic realm="Authentication Required"'
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # of temporary files
 RETRY_AFTER_S = 5  # unless the error knows better
 
 
@@ -52,6 +54,12 @@ def register_failures(server: flask.Flask) -> None:
         response.data = flask.json.dumps(error_body(code, error.description or error.name)) + "\n"
         response.content_type = "application/json"
         return response
+
+    @server.errorhandler(OSError)
+    def no_room(error: OSError) -> flask.Response:
+        if error.errno in NO_ROOM:
+            return spi_error(Unavailable(f"the server cannot write: {error.strerror}"))
+        return _bug(error)
 
     @server.errorhandler(Exception)
     def bug(error: Exception) -> flask.Response:

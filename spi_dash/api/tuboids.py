@@ -56,9 +56,12 @@ def delete_tiled_tuboids(call: Call) -> list[dict[str, Any]]:
 
 
 def put_itc_labels(call: Call) -> list[dict[str, Any]]:
-    """Store what a classifier says that tuboids are: all labels or none."""
+    """Store what a classifier says that tuboids are; the labels before one that is refused stay."""
     with call.spi.begin() as session:
-        return labels.add_labels(session, call.infos, call.user.id, call.now)
+        rows, refused = labels.add_labels(session, call.infos, call.user.id, call.now)
+    if refused is not None:
+        raise refused
+    return rows
 
 
 def get_itc_labels(call: Call) -> Iterator[bytes]:

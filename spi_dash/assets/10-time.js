@@ -68,6 +68,12 @@ spi.time = {
     weekday: (t) => spi.time.format(t, {weekday: "short", day: "numeric", month: "short"}),
     format: (t, parts) => spi.time.shifted(t).toLocaleDateString("en-GB", {...parts, timeZone: "UTC"}).replace(",", ""),
 
+    /** Days that the server left open, because only the browser knows the reader's zone; once they are in the page. */
+    sayDays: () => requestAnimationFrame(() => {
+        for (const day of document.querySelectorAll("[data-day]"))
+            day.textContent = `${spi.time.format(+day.dataset.day, {day: "numeric", month: "short", year: "numeric"})} (${spi.time.label(+day.dataset.day)})`;
+    }),
+
     /** Midnight of a day ("2020-06-20") in the zone. */
     midnight: (day) => spi.time.moment(Date.parse(`${day}T00:00:00Z`) / 1000),
 

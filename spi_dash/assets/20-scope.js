@@ -1,8 +1,10 @@
-/* The scope (dates, traps, detector, zone) is the address of the page; controls and address follow each other. */
+/* The scope (project, dates, traps, detector, zone) is the address of the page; controls and address follow each other. */
 "use strict";
 spi.scope = {
+    WITHOUT_PROJECT: {project: "", device: "", trap: "", page: ""},
     shown: null, // what Dash was told last
     resolved: null, // what the server made of it
+    offered: null, // the same, as the controls show it
 
     /** Change the address, and with it the page. Empty values are taken out of it. */
     go(changes, {replace = false} = {}) {
@@ -21,15 +23,54 @@ spi.scope = {
     tell(extra = {}) {
         if (!extra.since) {
             if (spi.scope.shown === location.search) return;
-            document.body.classList.add("is-loading");
+            spi.loading.begin();
         }
         spi.scope.shown = location.search;
         dash_clientside.set_props("shell-scope", {data: {search: location.search, ...extra}});
     },
 
+    /** The range as the server made it out; Explore's own answer may come before the one for the controls. */
+    now: () => spi.scope.resolved || spi.explore.data,
+
+    /** The range without dates, as quick ranges call it: of a project, all of it. */
+    usual: () => (new URLSearchParams(location.search).get("project") ? "all" : "-28d"),
+
+    PAINT_MS: 120,
+
+    /** Resolves when Explore's plots have come and were painted, or after a second; at once on other pages. */
+    async drawn() {
+        const until = performance.now() + 1000;
+        const loading = () => document.body.classList.contains("is-loading") && location.pathname === "/";
+        const pause = (ms) => new Promise((done) => setTimeout(done, ms));
+        if (!loading()) return;
+        while (loading() && performance.now() < until) await pause(30);
+        await pause(spi.scope.PAINT_MS);
+    },
+
+    /** What is the same stays untouched: somebody may be in the middle of choosing dates. */
+    setControls(resolved) {
+        const {controls = {}} = spi.scope, {choices, clock, site, projects, total, project} = resolved, n = resolved.devices.length;
+        const text = !total && project ? "no traps" : n === total ? `all ${n} traps` : `${n} of ${total} traps`;
+        const offer = JSON.stringify([choices, clock, site, projects]), again = offer !== spi.scope.offer;
+        const wanted = {
+            "shell-dates": {value: [spi.time.day(resolved.start), spi.time.day(resolved.end - 1)]},
+            "shell-devices": {value: resolved.devices},
+            "shell-detector": {value: resolved.detector || null},
+            "shell-zone": {value: resolved.zone},
+            "shell-devices-button": {children: text},
+            "shell-project": {value: project ? project.key : "all"},
+            "shell-zone-note": {children: resolved.zone_note},
+            "shell-project-note": {children: resolved.project_note},
+        };
+        for (const [id, props] of Object.entries(wanted))
+            if (again || JSON.stringify(props) !== JSON.stringify(controls[id])) dash_clientside.set_props(id, props);
+        if (again) dash_clientside.set_props("shell-offer", {data: {search: spi.scope.shown, offer}});
+        Object.assign(spi.scope, {controls: wanted, offer});
+    },
+
     markQuick() {
         const query = new URLSearchParams(location.search);
-        const start = query.get("end") ? "" : query.get("start") || "-28d";
+        const start = query.get("end") ? "" : query.get("start") || spi.scope.usual();
         for (const button of document.querySelectorAll(".quick"))
             button.setAttribute("aria-pressed", String(button.dataset.start === start));
     },
@@ -39,24 +80,19 @@ dash_clientside.scope = {
     read() {
         if (spi.scope.shown === location.search) return dash_clientside.no_update;
         spi.scope.shown = location.search;
-        document.body.classList.add("is-loading");
+        spi.loading.begin();
         return {search: location.search};
     },
 
-    /** The server's answer into the controls. */
-    show(resolved) {
-        if (!resolved) return Array(5).fill(dash_clientside.no_update);
-        const before = spi.scope.controls || [], again = (spi.scope.resolved || {}).choices !== resolved.choices;
+    /** The server's answer into the controls, once the page has drawn: their drawing takes longer than all the plots. */
+    async show(resolved) {
+        if (!resolved) return;
         spi.scope.resolved = resolved;
+        document.querySelector(".project-choice").hidden = resolved.projects.length < 2;
         spi.time.use(resolved);
         spi.scope.markQuick();
-        const n = resolved.devices.length, text = n === resolved.total ? `all ${n} traps` : `${n} of ${resolved.total} traps`;
-        const dates = [spi.time.day(resolved.start), spi.time.day(resolved.end - 1)];
-        spi.scope.controls = [dates, resolved.devices, resolved.detector || null, resolved.zone, text];
-        // What is the same stays untouched: drawing fifty check boxes takes longer than all the plots, and somebody may
-        // be in the middle of choosing dates.
-        return spi.scope.controls.map((value, k) =>
-            !again && JSON.stringify(value) === JSON.stringify(before[k]) ? dash_clientside.no_update : value);
+        await spi.scope.drawn();
+        if (spi.scope.resolved === resolved) spi.scope.setControls(resolved); // else a newer answer has come meanwhile
     },
 
     dates(value, resolved) {
@@ -76,6 +112,12 @@ dash_clientside.scope = {
         if (value && resolved && value !== resolved.detector) spi.scope.go({detector: value});
     },
 
+    /** Another project has other traps and dates: it is shown as a whole. All traps are shown in the dates that are chosen. */
+    project(value, resolved) {
+        if (!value || !resolved || value === (resolved.project ? resolved.project.key : "all")) return;
+        spi.scope.go(value === "all" ? spi.scope.WITHOUT_PROJECT : {...spi.scope.WITHOUT_PROJECT, project: value, start: "", end: ""});
+    },
+
     zone(value, resolved) {
         if (value && resolved && value !== resolved.zone) spi.scope.go({zone: value === "site" ? "" : value});
     },
@@ -85,13 +127,14 @@ window.addEventListener("popstate", () => spi.scope.tell());
 
 document.addEventListener("click", async (event) => {
     const quick = event.target.closest(".quick"), newest = event.target.closest(".go-newest");
-    if (quick) spi.scope.go({start: quick.dataset.start === "-28d" ? "" : quick.dataset.start, end: ""});
+    if (quick) spi.scope.go({start: quick.dataset.start === spi.scope.usual() ? "" : quick.dataset.start, end: ""});
+    if (event.target.closest(".leave-project")) spi.scope.go({...spi.scope.WITHOUT_PROJECT, start: "", end: ""});
     if (newest) {
-        const end = Number(newest.dataset.newest) + 1, resolved = spi.scope.resolved;
-        spi.scope.goTo(end - Math.min(28 * 86400, Math.max(86400, resolved.end - resolved.start)), end + 60);
+        const end = Number(newest.dataset.newest) + 1, shown = spi.scope.now(), most = 28 * 86400;
+        spi.scope.goTo(end - (shown ? Math.min(most, Math.max(86400, shown.end - shown.start)) : most), end + 60);
     }
-    if (event.target.closest(".copy-link")) {
-        const {start, end} = spi.scope.resolved, query = new URLSearchParams(location.search);
+    if (event.target.closest(".copy-link") && spi.scope.now()) {
+        const {start, end} = spi.scope.now(), query = new URLSearchParams(location.search);
         query.set("start", spi.time.text(start));
         query.set("end", spi.time.text(end));
         const text = query.toString().replaceAll("%3A", ":").replaceAll("%2C", ",");

@@ -78,10 +78,25 @@ spi.plot = {
         return found;
     },
 
+    /** Parts of a gap: [from, to, inside], outside of a project's series nothing is missing. */
+    parts(from, to, spans) {
+        const found = [];
+        for (const [start, end] of spans) {
+            if (end <= from || start >= to) continue;
+            if (start > from) found.push([from, start, false]);
+            found.push([Math.max(from, start), Math.min(to, end), true]);
+            from = Math.min(to, end);
+        }
+        return from < to ? [...found, [from, to, false]] : found;
+    },
+
     gaps(pen, row, view, look) {
-        for (const [from, to] of spi.plot.empty(row, view)) {
+        const spans = view.spans && (view.spans[row.device] || []);
+        const found = spi.plot.empty(row, view).flatMap(([from, to]) => (spans ? spi.plot.parts(from, to, spans) : [[from, to, true]]));
+        for (const [from, to, inside] of found) {
             const x = spi.plot.x(view, from), end = spi.plot.x(view, to);
-            if (end - x < 4) continue;
+            if (!inside && end - x > 120) spi.plot.gapText(pen, "not in the project", (x + end) / 2, view, look);
+            if (!inside || end - x < 4) continue;
             pen.save();
             pen.beginPath();
             pen.rect(x, 0, end - x, view.height);
@@ -96,7 +111,7 @@ spi.plot = {
             }
             pen.stroke();
             pen.restore();
-            if (end - x > 120) spi.plot.gapText(pen, to - from, (x + end) / 2, view, look);
+            if (end - x > 120) spi.plot.gapText(pen, `no pictures for ${spi.time.ago(to - from)}`, (x + end) / 2, view, look);
         }
         spi.plot.holes(pen, row, view, look);
     },
@@ -110,8 +125,7 @@ spi.plot = {
         }
     },
 
-    gapText(pen, seconds, x, view, look) {
-        const text = `no pictures for ${spi.time.ago(seconds)}`;
+    gapText(pen, text, x, view, look) {
         const width = pen.measureText(text).width + 8, y = view.height / 2;
         pen.fillStyle = look.paper;
         pen.fillRect(x - width / 2, y - 8, width, 16);

@@ -8,9 +8,10 @@ spi.explore = {
     /** The server's answer: all rows, or those that changed. */
     take(data) {
         const {explore} = spi, held = explore.data;
-        document.body.classList.remove("is-loading");
+        if (data.search !== spi.scope.shown) return; // somebody has asked for something else since
+        spi.loading.end();
         if (data.partial) {
-            const same = held && ["start", "end", "bucket", "detector", "compare", "zone"].every((name) => held[name] === data[name]);
+            const same = held && ["start", "end", "bucket", "detector", "compare", "zone", "series"].every((name) => held[name] === data[name]);
             if (!same || held.devices.join() !== data.devices.join()) {
                 spi.scope.shown = null;
                 return spi.scope.tell();
@@ -18,7 +19,7 @@ spi.explore = {
             const fresh = new Map(data.rows.map((row) => [row.device, spi.series.row(row)]));
             explore.rows = explore.rows.map((row) => fresh.get(row.device) || row);
         } else explore.rows = data.rows.map(spi.series.row);
-        const zoomed = data.partial && (explore.view.start !== held.start || explore.view.end !== held.end);
+        const zoomed = spi.pointer.zooming() || (data.partial && (explore.view.start !== held.start || explore.view.end !== held.end));
         data.days ||= held.days;
         explore.data = data;
         spi.compare.offer(data);
@@ -36,7 +37,7 @@ spi.explore = {
         const plotWidth = root.clientWidth - label - spi.plot.LEFT - spi.plot.RIGHT;
         if (plotWidth < 50) return;
         explore.view = {start, end, plotWidth, label, height: parseInt(style.getPropertyValue("--plot"), 10),
-            series: explore.series, nights: explore.data.nights || {}};
+            series: explore.series, nights: explore.data.nights || {}, spans: explore.data.spans};
         explore.look = spi.plot.look();
         explore.common = spi.series.scales(explore.rows);
         explore.place(root);
@@ -49,14 +50,14 @@ spi.explore = {
         const {explore} = spi, old = explore.nodes, wanted = explore.rows.filter((row) => row.images || explore.data.rows.length);
         explore.nodes = new Map();
         explore.watcher ||= new IntersectionObserver(explore.seen, {rootMargin: "300px 0px"});
-        for (const row of wanted) {
+        for (const [k, row] of wanted.entries()) {
             const kept = old.get(row.device), node = kept && kept.isConnected ? kept : explore.makeRow(row);
             node.spiRow = row;
             node.spiStale = true;
             explore.nodes.set(row.device, node);
             if (node.parentNode !== root) explore.watcher.observe(node);
             else if (node.spiNear) explore.paint(node);
-            root.append(node);
+            if (root.children[k] !== node) root.insertBefore(node, root.children[k] || null);
         }
         for (const node of [...root.children]) if (!explore.nodes.has(node.dataset.device)) {
             explore.watcher.unobserve(node);
@@ -165,6 +166,7 @@ dash_clientside.explore = {
     draw(text) {
         if (!text) return dash_clientside.no_update;
         spi.explore.take(JSON.parse(text));
+        spi.time.sayDays();
         return spi.explore.data.days_key;
     },
 
@@ -205,6 +207,14 @@ spi.naming = {
         clearTimeout(timer);
         timer = setTimeout(spi.explore.again, 60);
     };
+    /** On paper: all rows, not only those near the window, and in light colours. */
+    window.addEventListener("beforeprint", () => {
+        document.documentElement.setAttribute("data-mantine-color-scheme", "light");
+        if (!spi.explore.root()) return;
+        spi.explore.again();
+        for (const node of spi.explore.nodes.values()) if (node.spiStale) spi.explore.paint(node);
+    });
+    window.addEventListener("afterprint", () => spi.theme.apply(spi.theme.chosen()));
     window.addEventListener("resize", later);
     window.addEventListener("spi-theme", later);
 }

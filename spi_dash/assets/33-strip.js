@@ -27,7 +27,8 @@ spi.strip = {
         const url = `/frames/${encodeURIComponent(row.device)}/strip/${key}.jpg`;
         let at = 0;
         box.replaceChildren(...slots.map((slot) => {
-            if (slot.t === null) return spi.make("div.cell.none", {"data-from": slot.from, "data-to": slot.to});
+            const beyond = view.spans && !(view.spans[row.device] || []).some(([start, end]) => start < slot.to && end > slot.from);
+            if (slot.t === null) return spi.make(`div.cell.none${beyond ? ".beyond" : ""}`, {"data-from": slot.from, "data-to": slot.to});
             const cell = spi.make("div.cell", {"data-t": slot.t});
             cell.style.backgroundPosition = `${there.length > 1 ? (at / (there.length - 1)) * 100 : 0}% 0`;
             cell.style.backgroundSize = `${there.length * 100}% 100%`;
@@ -48,6 +49,7 @@ spi.strip = {
                 cell.classList.add("loaded");
             }
         };
+        picture.onerror = () => spi.outage.missed(picture);
         picture.src = url;
     },
 };

@@ -1,7 +1,7 @@
 /* Pointer and keys over the rows: tooltip, click, drag to zoom, wheel to zoom. */
 "use strict";
 spi.pointer = {
-    drag: null,
+    drag: null, timer: 0,
 
     /** What is under the pointer: {node, row, i, t} or null. */
     under(event) {
@@ -63,8 +63,19 @@ spi.pointer = {
         const middle = (start + end) / 2, half = Math.max(1800, (end - start) / 2);
         const from = Math.floor((middle - half) / 60) * 60, to = Math.ceil((middle + half) / 60) * 60;
         spi.explore.show(from, to);
+        spi.pointer.forget();
+        spi.pointer.timer = setTimeout(() => {
+            spi.pointer.timer = 0;
+            spi.scope.goTo(from, to);
+        }, 180);
+    },
+
+    /** A zoom is drawn that nobody has asked the server for yet. */
+    zooming: () => spi.pointer.timer !== 0,
+
+    forget() {
         clearTimeout(spi.pointer.timer);
-        spi.pointer.timer = setTimeout(() => spi.scope.goTo(from, to), 180);
+        spi.pointer.timer = 0;
     },
 
     zoomOut() {

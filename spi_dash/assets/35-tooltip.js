@@ -44,7 +44,7 @@ spi.tooltip = {
     fill(tip, row, i, t) {
         const picture = tip.querySelector("img"), base = `/frames/${row.device}/${t}`;
         picture.src = `${base}/mini.jpg`;
-        spi.outlines.clear(tip.querySelector("svg"));
+        spi.outlines.clear(tip.querySelector(".outlines"));
         tip.querySelector(".tip-title").textContent =
             `${row.name || row.device} · ${spi.time.weekday(t)} ${spi.time.stamp(t).slice(0, 4)} ${spi.time.clock(t)} (${spi.time.label(t)})`;
         tip.querySelector(".tip-text").replaceChildren(...spi.tooltip.values(row, i));
@@ -57,7 +57,13 @@ spi.tooltip = {
         sharp.onload = () => key === spi.tooltip.key && (picture.src = sharp.src);
         sharp.src = `${base}/thumbnail.jpg`;
         const frame = await spi.frames.get(device, t);
-        if (frame && key === spi.tooltip.key) spi.outlines.fill(tip.querySelector("svg"), frame);
+        if (frame && key === spi.tooltip.key) spi.tooltip.outlines(tip.querySelector(".outlines"), frame);
+    },
+
+    /** As the picture lies in its box: whole, in the middle. */
+    outlines(canvas, frame) {
+        const {width, height} = frame, [w, h] = [canvas.clientWidth, canvas.clientHeight], scale = Math.min(w / width, h / height);
+        spi.outlines.draw(canvas, frame, {scale, x: (w - width * scale) / 2, y: (h - height * scale) / 2});
     },
 
     values(row, i) {
@@ -85,9 +91,11 @@ spi.tooltip = {
     },
 
     bucket(row, i) {
-        const hours = row.bucket / 3600, length = hours < 24 ? `${hours} h` : `${hours / 24} d`;
+        // Points are whole hours or days of UTC: where clocks stand half an hour apart from it, they say so.
+        const {start, end} = spi.explore.data, from = Math.max(start, row.from[i]), to = Math.min(end, row.from[i] + row.bucket);
+        const until = spi.time.day(from) === spi.time.day(to) ? spi.time.clock(to) : spi.time.stamp(to), length = `${spi.time.stamp(from)} to ${until}`;
         const hole = row.holes.get(i);
-        return `means of ${row.n[i]} pictures in ${length}, ${row.done[i]} processed` +
+        return `means of ${row.n[i]} pictures from ${length}, ${row.done[i]} processed` +
             (hole ? ` · ${spi.time.ago(hole)} without pictures` : "") +
             (Number.isNaN(row.low[i]) ? "" : ` · ${row.low[i].toFixed(1)} to ${row.high[i].toFixed(1)} °C`);
     },
@@ -111,45 +119,9 @@ spi.frames = {
     },
 
     async fetch(url) {
-        const response = await fetch(url, {cache: "no-cache"});
-        if (response.ok) return response.json();
-        spi.frames.kept.delete(url);
-        return null;
-    },
-};
-
-/* Outlines as vectors over a picture; one path for the known, one for the new: a thousand stay smooth. */
-spi.outlines = {
-    NS: "http://www.w3.org/2000/svg",
-
-    layer() {
-        const svg = document.createElementNS(spi.outlines.NS, "svg");
-        svg.setAttribute("class", "outlines");
-        svg.setAttribute("aria-hidden", "true");
-        return svg;
-    },
-
-    clear: (svg) => svg.replaceChildren(),
-
-    fill(svg, frame) {
-        const fresh = new Set(frame.new || []), parts = {also: [], known: [], new: []};
-        if (frame.compared) parts.also = frame.compared.outlines.map(spi.outlines.path);
-        frame.outlines.forEach((outline, k) => parts[fresh.has(k) ? "new" : "known"].push(spi.outlines.path(outline)));
-        svg.setAttribute("viewBox", `0 0 ${frame.width} ${frame.height}`);
-        svg.replaceChildren(...["halo", "line"].flatMap((layer) => Object.entries(parts).filter(([, paths]) => paths.length)
-            .map(([kind, paths]) => spi.outlines.shape(paths.join(""), `${layer} ${kind}`))));
-    },
-
-    path(outline) {
-        let text = `M${outline[0]} ${outline[1]}`;
-        for (let i = 2; i < outline.length; i += 2) text += `L${outline[i]} ${outline[i + 1]}`;
-        return text + "Z";
-    },
-
-    shape(path, kind) {
-        const shape = document.createElementNS(spi.outlines.NS, "path");
-        shape.setAttribute("d", path);
-        shape.setAttribute("class", kind);
-        return shape;
+        const response = await fetch(url, {cache: "no-cache"}).catch(() => null);
+        const frame = response && response.ok ? await response.json().catch(() => null) : null;
+        if (!frame) spi.frames.kept.delete(url); // another look asks again
+        return frame;
     },
 };

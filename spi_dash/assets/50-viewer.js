@@ -1,7 +1,7 @@
 /* The viewer: one frame as large as the window allows, its neighbours a key away. */
 "use strict";
 spi.viewer = {
-    box: null, device: "", moments: [], ends: [0, 0], at: 0, frame: null, playing: false, timer: 0, fromPage: false,
+    box: null, device: "", moments: [], at: 0, frame: null, playing: false, timer: 0, fromPage: false,
 
     /** Open over the page on one frame; its address is its own link. */
     async open(device, t, {push = true} = {}) {
@@ -10,41 +10,23 @@ spi.viewer = {
         viewer.device = device;
         viewer.moments = [t];
         viewer.at = 0;
-        spi.stage.reset();
+        spi.moments.forget();
+        spi.stage.empty();
         if (push) history.pushState({viewer: true}, "", viewer.address(t));
         if (!box.open) box.showModal();
         box.querySelector(".stage").focus();
         if (push) viewer.show(); // else the address may name no picture: the list tells
-        await viewer.load(t);
-        if (!push) viewer.show();
+        await spi.moments.load();
+        if (!push && viewer.box.open) viewer.show();
     },
 
     address: (t) => `/image/${encodeURIComponent(spi.viewer.device)}/${spi.time.legacy(t)}${location.search}`,
-
-    /** The frames around a moment, a window at a time. */
-    async load(t) {
-        const {viewer} = spi;
-        const response = await fetch(`/frames/${encodeURIComponent(viewer.device)}/list.json?around=${t}`, {cache: "no-cache"});
-        if (!response.ok) return spi.toast.show("The list of pictures could not be loaded. Please try again.");
-        const {moments, first, last} = await response.json();
-        const now = viewer.now();
-        viewer.moments = moments.length ? moments : [t];
-        viewer.ends = [first, last];
-        viewer.at = viewer.moments.findIndex((each) => each >= now);
-        if (viewer.at < 0) viewer.at = viewer.moments.length - 1;
-        if (moments.length && viewer.now() !== now) {
-            spi.toast.show("There is no picture at this moment. This is the nearest one.", "", "quiet");
-            viewer.goTo(viewer.at);
-        }
-        viewer.near();
-        spi.viewerFrame.place();
-    },
 
     /** Something has come: the list grows, and what is shown follows, with zoom and place kept. */
     async renew() {
         const {viewer} = spi;
         if (!viewer.box || !viewer.box.open) return;
-        await viewer.load(viewer.now());
+        await spi.moments.load(spi.moments.change);
         const t = viewer.now(), frame = await spi.frames.get(viewer.device, t);
         if (t !== viewer.now() || JSON.stringify(frame) === JSON.stringify(viewer.frame)) return;
         viewer.frame = frame;
@@ -65,47 +47,32 @@ spi.viewer = {
         } else if (location.pathname.startsWith("/image/")) history.back();
     },
 
-    async step(by) {
+    step(by) {
         const {viewer} = spi, to = Math.max(0, Math.min(viewer.moments.length - 1, viewer.at + by));
-        if (to === viewer.at) return false;
-        viewer.goTo(to);
-        const [first, last] = viewer.ends, near = 50, t = viewer.now();
-        const short = (to < near && viewer.moments[0] > first) || (to > viewer.moments.length - near && viewer.moments.at(-1) < last);
-        if (short && !viewer.loading) {
-            viewer.loading = true;
-            await viewer.load(t);
-            viewer.loading = false;
-        }
-        return true;
+        return to === viewer.at ? spi.moments.edge(Math.sign(by)) : viewer.goTo(to);
     },
 
     goTo(index) {
         spi.viewer.at = index;
-        history.replaceState(history.state, "", spi.viewer.address(spi.viewer.now()));
-        spi.viewer.show();
+        spi.moments.write();
+        return spi.viewer.show();
     },
 
-    /** To the first or last frame of the trap. */
-    async end(which) {
-        const {viewer} = spi, t = viewer.ends[which];
-        if (!viewer.moments.includes(t)) {
-            viewer.moments = [t];
-            viewer.at = 0;
-            await viewer.load(t);
-        }
-        viewer.goTo(viewer.moments.indexOf(t));
-    },
+    /** To the first or last frame of the list. */
+    end: (last) => spi.viewer.goTo(last ? spi.viewer.moments.length - 1 : 0),
 
     /** Thumbnail at once, outlines and details as they come, then the original. */
     async show() {
         const {viewer} = spi, {device} = viewer, t = viewer.now();
         spi.viewerFrame.place();
-        spi.stage.picture(device, t, viewer.playing);
-        const frame = await spi.frames.get(device, t);
-        if (t !== viewer.now() || device !== viewer.device) return;
+        const drawn = spi.stage.picture(device, t, viewer.playing);
+        const frame = await spi.frames.get(device, t), other = () => t !== viewer.now() || device !== viewer.device;
+        if (other()) return;
+        spi.viewerFrame.describe(frame, t);
+        await drawn; // outlines never stand on another frame's picture
+        if (other()) return;
         viewer.frame = frame;
         spi.stage.outlines(frame);
-        spi.viewerFrame.describe(frame, t);
         if (!viewer.playing) viewer.near();
     },
 
@@ -135,7 +102,11 @@ spi.viewer = {
         if (!viewer.playing || t === undefined) return viewer.stop();
         viewer.near();
         await spi.stage.fetch(spi.stage.url(viewer.device, t, "thumbnail")).ready;
-        viewer.timer = setTimeout(() => viewer.playing && viewer.step(1).then(viewer.next), Math.max(0, wanted - performance.now() + began));
+        viewer.timer = setTimeout(() => {
+            if (!viewer.playing) return;
+            viewer.step(1);
+            viewer.next();
+        }, Math.max(0, wanted - performance.now() + began));
     },
 
     stop() {
@@ -167,7 +138,8 @@ spi.viewer = {
     key(event) {
         if (!spi.viewer.box || !spi.viewer.box.open || event.ctrlKey || event.metaKey || event.altKey) return;
         const action = spi.viewer.KEYS[event.key];
-        if (!action || (event.target.matches("select") && event.key !== "Escape")) return;
+        const own = event.target.matches("select, .split-slider") && event.key !== "Escape"; // which have keys themselves
+        if (!action || own) return;
         if (event.key === " " && event.target.matches("button, a")) spi.viewer.box.querySelector(".stage").focus();
         event.preventDefault();
         event.stopPropagation();

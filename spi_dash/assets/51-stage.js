@@ -1,7 +1,7 @@
 /* The picture of the viewer: sharpness, zoom and pan, outlines, the frame before. */
 "use strict";
 spi.stage = {
-    kept: new Map(), scale: 1, x: 0, y: 0, size: [4, 3], timer: 0, sharpAfterMs: 160,
+    kept: new Map(), scale: 1, x: 0, y: 0, left: 0, top: 0, fit: 1, NONE: [4, 3], size: null, timer: 0, sharpAfterMs: 160,
 
     url: (device, t, size) => `/frames/${encodeURIComponent(device)}/${t}/${size}.jpg`,
 
@@ -11,12 +11,18 @@ spi.stage = {
         if (image) return image;
         image = new Image();
         image.ready = new Promise((done) => {
-            image.onload = image.onerror = done;
+            image.onload = done;
+            image.onerror = () => { spi.outage.missed(image); done(); };
         });
         image.src = url;
         spi.stage.kept.set(url, image);
         if (spi.stage.kept.size > 120) spi.stage.kept.delete(spi.stage.kept.keys().next().value);
         return image;
+    },
+
+    /** Those that could not be had may be there now. */
+    forgetBroken() {
+        for (const [url, image] of spi.stage.kept) if (!image.naturalWidth) spi.stage.kept.delete(url);
     },
 
     async picture(device, t, fast) {
@@ -26,6 +32,8 @@ spi.stage = {
         clearTimeout(stage.timer);
         if (!small.complete) await small.ready;
         if (stage.wanted !== url) return;
+        if (stage.shown !== url) stage.outlines(spi.viewer.frame = null);
+        stage.shown = url;
         img.src = url;
         img.classList.toggle("missing", !small.naturalWidth);
         if (!fast) stage.timer = setTimeout(() => stage.sharpen(device, t, url), stage.sharpAfterMs);
@@ -48,12 +56,19 @@ spi.stage = {
     part: (selector) => spi.viewer.box.querySelector(`.stage ${selector}`),
 
     outlines(frame) {
-        const svg = spi.stage.part("svg");
-        spi.stage.hovered = -1;
-        if (!frame) return spi.outlines.clear(svg);
-        spi.stage.size = [frame.width, frame.height];
-        spi.outlines.fill(svg, frame);
+        spi.stage.mark(-1);
+        if (frame) spi.stage.size = [frame.width, frame.height];
         spi.stage.place();
+        spi.overlay.draw();
+    },
+
+    /** Nothing of the frame that was open before. */
+    empty() {
+        const {stage} = spi;
+        stage.shown = "";
+        stage.part("img.now").removeAttribute("src");
+        stage.outlines(spi.viewer.frame = null);
+        stage.reset();
     },
 
     reset() {
@@ -63,17 +78,29 @@ spi.stage = {
 
     /** Fit times scale; x and y are the offset of the middle, in pixels of the window. */
     place() {
-        const {stage} = spi, outer = spi.viewer.box.querySelector(".stage"), [w, h] = stage.size;
+        const {stage} = spi, outer = spi.viewer.box.querySelector(".stage"), [w, h] = (stage.size ||= stage.NONE);
         const fit = Math.min(outer.clientWidth / w, outer.clientHeight / h) || 0.1;
         const width = w * fit * stage.scale, height = h * fit * stage.scale;
         const free = [Math.max(0, (width - outer.clientWidth) / 2), Math.max(0, (height - outer.clientHeight) / 2)];
         stage.x = Math.max(-free[0], Math.min(free[0], stage.x));
         stage.y = Math.max(-free[1], Math.min(free[1], stage.y));
         stage.fit = fit;
+        stage.left = (outer.clientWidth - width) / 2 + stage.x;
+        stage.top = (outer.clientHeight - height) / 2 + stage.y;
         Object.assign(spi.stage.part(".picture").style, {width: `${width}px`, height: `${height}px`,
-            transform: `translate(${(outer.clientWidth - width) / 2 + stage.x}px, ${(outer.clientHeight - height) / 2 + stage.y}px)`});
+            transform: `translate(${stage.left}px, ${stage.top}px)`});
+        spi.overlay.place({x: stage.left, y: stage.top, scale: fit * stage.scale});
+        stage.split();
         outer.classList.toggle("pixels", fit * stage.scale * devicePixelRatio > 2);
-        spi.viewer.box.querySelector(".zoom-text").textContent = `${Math.round(fit * stage.scale * 100)} %`;
+        const known = stage.size !== stage.NONE;
+        spi.viewer.box.querySelector(".zoom-text").textContent = known ? `${Math.round(fit * stage.scale * 100)} %` : "";
+    },
+
+    /** Before and after meet below the slider's knob, however the picture is zoomed. */
+    split() {
+        const {box} = spi.viewer, outer = box.querySelector(".stage"), picture = spi.stage.part(".picture");
+        const at = (box.querySelector(".split-slider").value / 100) * outer.clientWidth - spi.stage.left;
+        box.style.setProperty("--split", `${Math.max(0, Math.min(100, (100 * at) / parseFloat(picture.style.width)))}%`);
     },
 
     zoomBy(factor, atX = 0, atY = 0) {
@@ -118,40 +145,41 @@ spi.stage = {
             }
             pointers.set(event.pointerId, event);
         });
-        new ResizeObserver(() => stage.place()).observe(outer);
+        new ResizeObserver(() => {
+            stage.place();
+            spi.overlay.draw();
+        }).observe(outer);
     },
 
     /** The outline under the pointer: drawn stronger, with number, area, class. */
     hover(event) {
-        const {stage} = spi, frame = spi.viewer.frame, said = spi.viewer.box.querySelector(".outline-text");
+        const {stage} = spi, frame = spi.viewer.frame, scale = stage.fit * stage.scale;
         if (!frame || spi.viewer.box.dataset.outlines !== "on") return;
-        const box = stage.part(".picture").getBoundingClientRect();
-        const x = ((event.clientX - box.left) / box.width) * frame.width, y = ((event.clientY - box.top) / box.height) * frame.height;
-        const k = frame.outlines.findIndex((outline) => stage.inside(outline, x, y));
-        if (k === stage.hovered) return;
-        stage.hovered = k;
-        const old = stage.part("svg .hovered");
-        if (old) old.remove();
+        const box = spi.viewer.box.querySelector(".stage").getBoundingClientRect();
+        const at = [(event.clientX - box.left - stage.left) / scale, (event.clientY - box.top - stage.top) / scale];
+        const k = spi.outlines.find(frame, ...at);
+        if (k !== stage.hovered) stage.mark(k, frame);
+    },
+
+    /** One outline above the others, as a shape of its own; none for -1. */
+    mark(k, frame) {
+        const said = spi.viewer.box.querySelector(".outline-text"), svg = spi.stage.part("svg.pointed");
+        spi.stage.hovered = k;
+        svg.toggleAttribute("hidden", k < 0);
         said.textContent = "";
         if (k < 0) return;
-        const fresh = frame.new && frame.new.includes(k);
-        stage.part("svg").append(spi.outlines.shape(spi.outlines.path(frame.outlines[k]), `hovered${fresh ? " new" : ""}`));
-        said.textContent = `Outline ${k + 1}: ${spi.number(stage.area(frame.outlines[k]))} px², ${frame.names[k] || "no class"}${fresh ? ", new" : ""}`;
+        const points = frame.outlines[k], fresh = frame.new && frame.new.includes(k), shape = svg.firstChild;
+        svg.setAttribute("viewBox", `0 0 ${frame.width} ${frame.height}`);
+        shape.setAttribute("points", points.join(" "));
+        shape.setAttribute("class", `hovered${fresh ? " new" : ""}`);
+        said.textContent = `Outline ${k + 1}: ${spi.number(spi.outlines.area(points))} px\u00b2, ${frame.names[k] || "no class"}${fresh ? ", new" : ""}`;
     },
 
-    inside(outline, x, y) {
-        let odd = false;
-        for (let i = 0, j = outline.length - 2; i < outline.length; j = i, i += 2) {
-            const [ax, ay, bx, by] = [outline[i], outline[i + 1], outline[j], outline[j + 1]];
-            if (ay > y !== by > y && x < ((bx - ax) * (y - ay)) / (by - ay) + ax) odd = !odd;
-        }
-        return odd;
-    },
-
-    area(outline) {
-        let sum = 0;
-        for (let i = 0, j = outline.length - 2; i < outline.length; j = i, i += 2)
-            sum += outline[j] * outline[i + 1] - outline[i] * outline[j + 1];
-        return Math.round(Math.abs(sum) / 2);
+    marker() {
+        const [svg, shape] = ["svg", "polygon"].map((name) => document.createElementNS("http://www.w3.org/2000/svg", name));
+        svg.setAttribute("class", "pointed");
+        svg.setAttribute("aria-hidden", "true");
+        svg.append(shape);
+        return svg;
     },
 };

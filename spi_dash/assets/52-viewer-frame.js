@@ -14,10 +14,11 @@ spi.viewerFrame = {
         toggles.splice(1, 0, second);
         const head = make("div.viewer-head", {}, [make("div.viewer-title", {role: "status"}), make("div.viewer-count"), make("div.outline-text"),
             make("div.grow"), make("span.zoom-text"), ...toggles, button("close", "Close (Esc)", viewer.close)]);
-        const picture = make("div.picture", {}, [make("img.now", {alt: ""}), make("img.before", {alt: "", hidden: ""}), spi.outlines.layer(), make("div.split")]);
+        const picture = make("div.picture", {}, [make("img.now", {alt: ""}), make("img.before", {alt: "", hidden: ""}), spi.stage.marker(), make("div.split"),
+            make("p.no-picture", {role: "status"}, "The file of this picture is not on the server, or could not be loaded.")]);
         const slider = make("input.split-slider", {type: "range", min: "0", max: "100", value: "50", "aria-label": "Before and after"});
-        const stage = make("div.stage", {tabindex: "-1"}, [picture]);
-        const middle = make("div.viewer-middle", {}, [stage, slider, make("div.details")]);
+        const stage = make("div.stage", {tabindex: "-1"}, [picture, spi.outlines.layer()]);
+        const middle = make("div.viewer-middle", {}, [make("div.stage-box", {}, [stage, slider]), make("div.details")]);
         const box = make("dialog.viewer", {"aria-label": "Picture"}, [head, middle, spi.viewerFrame.foot()]);
         box.dataset.outlines = box.dataset.second = "on";
         toggles[0].setAttribute("aria-pressed", "true");
@@ -25,7 +26,7 @@ spi.viewerFrame = {
             event.preventDefault();
             viewer.close();
         });
-        slider.addEventListener("input", () => box.style.setProperty("--split", `${slider.value}%`));
+        slider.addEventListener("input", spi.stage.split);
         document.body.append(box);
         spi.stage.listen(stage);
         return box;
@@ -35,8 +36,8 @@ spi.viewerFrame = {
         const {make, viewer} = spi, button = spi.viewerFrame.button;
         const speed = make("select.speed", {"aria-label": "Pictures per second"},
             spi.viewerFrame.SPEEDS.map((each) => make("option", {value: each, ...(each === 5 ? {selected: ""} : {})}, `${each} per s`)));
-        const scrubber = make("input.scrubber", {type: "range", min: "0", value: "0", "aria-label": "Picture in the list"});
-        scrubber.addEventListener("input", () => viewer.goTo(Number(scrubber.value)));
+        const scrubber = make("input.scrubber", {type: "range", min: "0", value: "0", "aria-label": "Picture in these dates"});
+        scrubber.addEventListener("input", () => spi.moments.scrub(Number(scrubber.value)));
         const arrows = [button("first", "First picture (Home)", () => viewer.end(0)), button("previous", "Previous picture (left arrow)", () => viewer.step(-1)),
             button("play", "Play or pause (space)", viewer.play, {"data-play": ""}),
             button("next", "Next picture (right arrow)", () => viewer.step(1)), button("last", "Last picture (End)", () => viewer.end(1))];
@@ -56,13 +57,16 @@ spi.viewerFrame = {
         box.dataset[name] = on ? "on" : "off";
         box.querySelector(`[data-toggle="${name}"]`).setAttribute("aria-pressed", String(on));
         if (name === "compare") spi.stage.before();
+        spi.stage.mark(-1);
         spi.stage.place();
+        spi.overlay.draw();
     },
 
     /** What follows from the position alone: no waiting for the server. */
     place() {
         const {viewer} = spi, {box, moments, at} = viewer, t = viewer.now(), find = (selector) => box.querySelector(selector);
         find(".outline-text").textContent = "";
+        if (viewer.described !== t) find(".viewer-count").textContent = ""; // a count never stands beside another frame
         find(".viewer-title").textContent = `${spi.viewerFrame.name()} · ${spi.time.stamp(t)} (${spi.time.label(t)})`;
         const scrubber = find(".scrubber");
         scrubber.max = moments.length - 1;
@@ -82,13 +86,14 @@ spi.viewerFrame = {
 
     describe(frame, t) {
         const count = spi.viewer.box.querySelector(".viewer-count"), details = spi.viewer.box.querySelector(".details");
+        spi.viewer.described = t;
         if (!frame) {
-            count.textContent = "this picture does not exist any more";
+            count.textContent = "this picture could not be loaded";
             return details.replaceChildren();
         }
-        const n = frame.outlines.length, fresh = frame.new ? frame.new.length : 0;
-        count.replaceChildren(frame.detector ? spi.make("b", {}, `${spi.number(n)} ${n === 1 ? "insect" : "insects"}`) : "not processed yet",
-            fresh ? spi.make("span.fresh", {}, `${fresh} new`) : "", frame.compared ? spi.viewerFrame.second(frame.compared) : "");
+        const n = frame.outlines.length, fresh = frame.new ? frame.new.length : 0, found = `${spi.number(n)} ${n === 1 ? "insect" : "insects"}`;
+        const text = !frame.detector ? "not processed yet" : frame.unread ? "its outlines cannot be read" : spi.make("b", {}, found);
+        count.replaceChildren(text, fresh ? spi.make("span.fresh", {}, `${fresh} new`) : "", frame.compared ? spi.viewerFrame.second(frame.compared) : "");
         spi.viewer.box.toggleAttribute("data-compared", Boolean(frame.compared));
         details.replaceChildren(spi.viewerFrame.list(frame, t), spi.viewerFrame.actions(frame, t));
     },

@@ -57,6 +57,7 @@ dash_clientside.data = {
 
     done(summary) {
         if (summary) document.body.classList.remove("is-loading");
+        spi.time.sayDays();
         return dash_clientside.no_update;
     },
 

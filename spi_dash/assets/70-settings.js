@@ -1,29 +1,60 @@
 /* Settings: dialogs that the server describes (data-dialog), and actions that it is asked to do. */
 "use strict";
 spi.settings = {
+    LONGEST_MS: 60_000, LONGEST_SLOW_MS: 900_000,
     count: 0,
     waiting: new Map(),
+    turns: new Map(),
+    asked: new Map(),
 
     /** Whose stores carry questions and answers: those of the page that is open. */
     page: () => document.querySelector("[data-actions]")?.dataset.actions || "settings",
 
-    /** Ask the server to do something; resolves with its answer, {error} when it was refused. */
-    act(action, values, longest = 60_000) {
+    /**
+     * Ask the server to do something; resolves with its answer, {error} when it was refused. One after the other: of two
+     * questions in one store Dash asks the second one only, or drops the first one's answer. What is slow has its own.
+     */
+    act(action, values, {slow = false} = {}) {
+        const channel = spi.settings.page() + (slow ? "-slow" : "");
+        const turn = (spi.settings.turns.get(channel) || Promise.resolve()).then(() =>
+            spi.settings.ask(channel, action, values, slow ? spi.settings.LONGEST_SLOW_MS : spi.settings.LONGEST_MS));
+        spi.settings.turns.set(channel, turn);
+        return turn;
+    },
+
+    ask(channel, action, values, longest) {
         const n = ++spi.settings.count;
         return new Promise((resolve) => {
-            const late = () => resolve({error: "The server does not answer. Please try again.", field: ""});
-            const timer = setTimeout(late, longest);
-            spi.settings.waiting.set(n, (answer) => { clearTimeout(timer); resolve(answer); });
-            dash_clientside.set_props(`${spi.settings.page()}-request`, {data: {n, action, values}});
+            const end = (answer) => {
+                clearTimeout(timer);
+                spi.settings.waiting.delete(n);
+                resolve(answer);
+                setTimeout(() => { if (spi.settings.asked.get(channel) === n) spi.settings.forget(channel, "request"); });
+            };
+            const timer = setTimeout(end, longest, {error: "The server does not answer. Please try again.", field: ""});
+            spi.settings.waiting.set(n, end);
+            spi.settings.asked.set(channel, n);
+            dash_clientside.set_props(`${channel}-request`, {data: {n, channel, action, values}});
         });
+    },
+
+    /** Passwords do not stay in the page's memory. */
+    forget(channel, part) {
+        if (channel.replace(/-slow$/, "") === spi.settings.page()) dash_clientside.set_props(`${channel}-${part}`, {data: null});
+    },
+
+    /** Have sections of the open page drawn again. Each has its own store: a later change of another one drops nothing. */
+    redraw(sections) {
+        for (const each of sections)
+            dash_clientside.set_props(`${spi.settings.page()}-${each}-changed`, {data: ++spi.settings.count});
     },
 
     /** A button that does it at once. */
     async press(button) {
-        const {action, values} = JSON.parse(button.dataset.act);
+        const {action, values, slow} = JSON.parse(button.dataset.act);
         button.disabled = true;
         document.body.classList.add("is-loading");
-        const answer = await spi.settings.act(action, values, 900_000);
+        const answer = await spi.settings.act(action, values, {slow});
         document.body.classList.remove("is-loading");
         button.disabled = false;
         if (answer.error) spi.toast.show(answer.error, answer.id);
@@ -38,26 +69,22 @@ spi.settings.watch = {
         const section = document.querySelector("#settings-detector .settings-section");
         if (!section || document.hidden || spi.session.leaving || document.querySelector("dialog[open]")) return;
         if (section.matches(":hover, :focus-within")) return;
-        dash_clientside.set_props("settings-changed", {data: {n: ++spi.settings.count, changes: ["detector"]}});
+        spi.settings.redraw(["detector"]);
     },
 };
 setInterval(spi.settings.watch.look, spi.settings.watch.EVERY_MS);
 
 dash_clientside.settings = {
-    /** An answer to who waits for it; passwords do not stay in the page's memory. */
+    /** An answer to who waits for it. */
     answered(answer) {
-        if (!answer || !answer.n) return dash_clientside.no_update;
-        const resolve = spi.settings.waiting.get(answer.n);
-        spi.settings.waiting.delete(answer.n);
-        if (resolve) resolve(answer);
+        if (!answer || !answer.n) return;
+        spi.settings.waiting.get(answer.n)?.(answer);
         if (answer.go) location.assign(answer.go);
         if (answer.said) spi.toast.show(answer.said, "", "quiet");
         setTimeout(() => {
-            const page = spi.settings.page();
-            if (!spi.settings.waiting.size) dash_clientside.set_props(`${page}-request`, {data: null});
-            dash_clientside.set_props(`${page}-answer`, {data: null});
+            spi.settings.forget(answer.channel, "answer");
+            spi.settings.redraw(answer.changes || []);
         });
-        return (answer.changes || []).length ? {n: answer.n, changes: answer.changes} : dash_clientside.no_update;
     },
 
     drawn() {

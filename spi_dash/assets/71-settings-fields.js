@@ -99,7 +99,7 @@ spi.upload = {
 
     finish(words) {
         spi.toast.show(words, "", "quiet");
-        dash_clientside.set_props("settings-changed", {data: {changes: ["bundles", "log"]}});
+        spi.settings.redraw(["bundles", "log"]);
         return {};
     },
 

@@ -14,6 +14,7 @@ spi.project = {
         const answer = await spi.settings.act("save_row", {project_id: spi.project.id(), row});
         const problems = (data["#problems"] = {...data["#problems"]}); // no column can have this name
         for (const name of Object.keys(row)) delete problems[name];
+        if (answer.address) data["#address"] = answer.address;
         if (answer.error) problems[answer.field in data ? answer.field : field] = answer.error;
         if (answer.error) spi.toast.show(`Not saved: ${answer.error}`, answer.id);
         api.refreshCells({rowNodes: [node], force: true});
@@ -72,6 +73,11 @@ window.dashAgGridFunctions = Object.assign(window.dashAgGridFunctions || {}, {
         const button = document.querySelector(".project-delete-rows");
         if (button) button.disabled = !api.getSelectedRows().length;
     },
+});
+
+window.dashAgGridComponentFunctions = Object.assign(window.dashAgGridComponentFunctions || {}, {
+    /** To the pictures of a row, as it is stored. */
+    SpiSeriesLink: ({value, data}) => (value ? React.createElement("a", {href: value, title: `Pictures of ${data.device} in these dates`}, "Show pictures") : ""),
 });
 
 document.addEventListener("click", (event) => {

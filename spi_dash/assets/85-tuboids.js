@@ -4,6 +4,9 @@ spi.tuboids = {
     PER_ROW: 4,
     EVERY_MS: 160,
     films: new Map(), // by element: {step, steps, playing, visible}
+    cards: new Map(), // by tuboid: {box, key}, as they are drawn
+    box: null, // where they are drawn
+    change: null, // the change that is shown, see 90-live.js
     all: false, // play whatever can be seen
     timer: 0,
 
@@ -64,6 +67,7 @@ spi.tuboids = {
     clear() {
         if (spi.tuboids.seen) spi.tuboids.seen.disconnect();
         spi.tuboids.films.clear();
+        spi.tuboids.cards.clear();
         spi.tuboids.all = false;
         spi.tuboids.run();
     },
@@ -78,11 +82,11 @@ spi.tuboids = {
     },
 
     film(card) {
-        const {make} = spi.tuboids, says = `${card.shots} shots, ${card.taxon.at(-1) || "unlabelled"}: space plays, arrow keys step`;
-        const film = make("button", "film", undefined, {type: "button", title: says, ariaLabel: `Film of ${says}`, ariaPressed: "false"});
+        const {make} = spi.tuboids, film = make("button", "film", undefined, {type: "button", ariaPressed: "false"});
         const image = make("img", "", undefined, {loading: "lazy", decoding: "async", alt: ""});
         film.append(image, make("span", "step", `1 / ${card.shots}`), make("span", "along"));
         spi.tuboids.films.set(film, {step: 0, steps: Math.max(1, card.shots), shots: card.shots, playing: false, visible: false, held: false});
+        image.addEventListener("load", () => film.classList.remove("broken"));
         image.addEventListener("load", () => spi.tuboids.measure(film, image));
         image.addEventListener("error", () => film.classList.add("broken"));
         image.src = spi.tuboids.picture(card.id, "tuboid");
@@ -113,9 +117,21 @@ spi.tuboids = {
         spi.tuboids.play(film, true);
     },
 
-    card(card) {
-        const {make} = spi.tuboids, box = make("article", "tuboid", undefined, {role: "listitem"});
-        const title = make("h3", card.by ? "" : "none");
+    /** A card, or what is new of one that is there: its film plays on. */
+    fill(box, card) {
+        const {make} = spi.tuboids, film = box.firstChild || spi.tuboids.film(card), had = box.contains(document.activeElement);
+        const focused = had && document.activeElement !== film ? document.activeElement.className : "";
+        const says = `${card.shots} shots, ${card.taxon.at(-1) || "unlabelled"}: space plays, arrow keys step`;
+        Object.assign(film, {title: says, ariaLabel: `Film of ${says}`});
+        while (box.lastChild && box.lastChild !== film) box.lastChild.remove();
+        if (!box.firstChild) box.append(film);
+        box.append(...spi.tuboids.words(card));
+        if (focused) box.getElementsByClassName(focused)[0]?.focus();
+        return box;
+    },
+
+    words(card) {
+        const {make} = spi.tuboids, title = make("h3", card.by ? "" : "none");
         const above = card.taxon.slice(0, -1).filter(Boolean).join(" \u203a ");
         if (above) title.append(make("span", "above", `${above} \u203a `));
         title.append(card.by ? card.taxon.at(-1) || "not known" : "unlabelled");
@@ -123,13 +139,51 @@ spi.tuboids = {
         const links = make("div", "links"), context = make("button", "show-context", "Context", {type: "button"});
         context.addEventListener("click", () => spi.tuboids.showContext(card));
         links.append(context, spi.tuboids.link(card));
-        box.append(spi.tuboids.film(card), title,
+        const words = [title,
             make("p", "", `${card.name || card.device} \u00b7 ${spi.time.stamp(card.start)} (${spi.time.label(card.start)})`, {title: card.id}),
-            make("p", "", `${card.shots} ${card.shots === 1 ? "shot" : "shots"} in ${hours} h`));
-        if (card.by) box.append(make("p", "", `by ${card.by.length > 44 ? card.by.slice(0, 43) + "\u2026" : card.by}`, {title: card.by}));
-        box.append(links);
-        return box;
+            make("p", "", `${card.shots} ${card.shots === 1 ? "shot" : "shots"} in ${hours} h`)];
+        if (card.by) words.push(make("p", "", `by ${card.by.length > 44 ? card.by.slice(0, 43) + "\u2026" : card.by}`, {title: card.by}));
+        return [...words, links];
     },
+
+    /** Cards that came, went or changed; those that are the same are not touched, so that films play on. */
+    renew(cards, zone) {
+        const {box, cards: drawn, make} = spi.tuboids, wanted = new Set(cards.map((card) => card.id));
+        for (const [id, {box: old}] of drawn) {
+            if (wanted.has(id)) continue;
+            spi.tuboids.seen.unobserve(old.firstChild);
+            spi.tuboids.films.delete(old.firstChild);
+            old.remove();
+            drawn.delete(id);
+        }
+        let next = box.firstChild;
+        for (const card of cards) {
+            const key = JSON.stringify([card, zone]), had = drawn.get(card.id);
+            const place = had ? had.box : make("article", "tuboid", undefined, {role: "listitem"});
+            if (!had || had.key !== key) spi.tuboids.fill(place, card);
+            if (!had) spi.tuboids.seen.observe(place.firstChild);
+            drawn.set(card.id, {box: place, key});
+            if (place === next) next = next.nextSibling;
+            else box.insertBefore(place, next);
+        }
+        spi.tuboids.run();
+    },
+
+    /** For an element that is new: the page was left meanwhile. */
+    begin(box) {
+        const all = spi.tuboids.all;
+        spi.tuboids.clear();
+        spi.tuboids.box = box;
+        spi.tuboids.seen = new IntersectionObserver((entries) => {
+            for (const {target, isIntersecting} of entries) {
+                const state = spi.tuboids.films.get(target);
+                if (state) state.visible = isIntersecting;
+            }
+        });
+        spi.tuboids.playAll(all);
+    },
+
+    here: () => Boolean(document.querySelector(".tuboids-page")),
 
     link(card) {
         if (!card.shot) return spi.tuboids.make("span", "gone", "picture not here", {title: "The picture of the first shot is not on this server."});
@@ -171,28 +225,25 @@ spi.tuboids = {
 };
 
 dash_clientside.tuboids = {
-    /** The films of one page; again when the zone is another. */
+    /** The films of one page: what is new of them, all of them when the zone is another. */
     draw(data, resolved, drawn) {
         const box = document.querySelector(".films");
         if (!data || !resolved || !box) return dash_clientside.no_update;
         spi.time.use(resolved);
         document.body.classList.remove("is-loading");
-        const key = JSON.stringify([data, resolved.zone, resolved.site]);
-        if (key === drawn && box.childElementCount) return dash_clientside.no_update;
-        const all = spi.tuboids.all;
-        spi.tuboids.clear();
-        spi.tuboids.seen = new IntersectionObserver((entries) => {
-            for (const {target, isIntersecting} of entries) {
-                const state = spi.tuboids.films.get(target);
-                if (state) state.visible = isIntersecting;
-            }
-        });
-        box.replaceChildren(...data.cards.map(spi.tuboids.card));
-        for (const film of spi.tuboids.films.keys()) spi.tuboids.seen.observe(film);
+        spi.time.sayDays();
+        const zone = [resolved.zone, resolved.site], key = [data.print, ...zone];
+        if (String(key) === String(drawn) && box.childElementCount) return dash_clientside.no_update;
+        if (box !== spi.tuboids.box) spi.tuboids.begin(box);
+        spi.tuboids.renew(data.cards, String(zone));
         spi.tuboids.pager(data);
-        spi.tuboidCounts.draw(data.slots, resolved);
-        spi.tuboids.playAll(all);
+        spi.tuboidCounts.ask();
         return key;
+    },
+
+    /** The change that is shown: what comes after it is asked for. */
+    hold(change) {
+        if (Number.isInteger(change)) spi.tuboids.change = change;
     },
 };
 

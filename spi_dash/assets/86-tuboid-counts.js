@@ -3,27 +3,42 @@
 spi.tuboidCounts = {
     ROWS: 8, // taxa; what is rarer is counted together
 
-    /** [{name, total, days: Map, hours: []}], the most frequent first. */
-    group(slots) {
-        const rows = new Map();
-        for (const [t, path, count] of slots) {
-            const name = path.length ? path.filter(Boolean).join(" \u203a ") : "unlabelled";
-            spi.tuboidCounts.add(rows, name, spi.time.day(t), spi.time.shifted(t).getUTCHours(), count);
-        }
-        const sorted = [...rows.values()].sort((a, b) => b.total - a.total);
-        if (sorted.length <= spi.tuboidCounts.ROWS) return sorted;
-        const others = new Map(), kept = sorted.slice(0, spi.tuboidCounts.ROWS - 1), rest = sorted.slice(kept.length);
-        for (const row of rest) for (const [day, hour, count] of row.parts) spi.tuboidCounts.add(others, `${rest.length} others`, day, hour, count);
-        return [...kept, ...others.values()];
+    asked: 0,
+
+    /** What the server counted in the reader's zone, when somebody has opened the bars. */
+    async ask() {
+        const box = document.querySelector(".tuboid-counts"), number = ++spi.tuboidCounts.asked;
+        if (!box || !box.open) return;
+        const query = new URLSearchParams(location.search);
+        query.set("tz", Intl.DateTimeFormat().resolvedOptions().timeZone);
+        const response = await fetch(`/tuboids/counts.json?${query}`, {cache: "no-store"});
+        if (number !== spi.tuboidCounts.asked) return; // the page is another meanwhile
+        if (!response.ok) return spi.toast.show("The numbers could not be read. Please try again.");
+        spi.tuboidCounts.draw(await response.json());
     },
 
-    add(rows, name, day, hour, count) {
-        if (!rows.has(name)) rows.set(name, {name, total: 0, days: new Map(), hours: Array(24).fill(0), parts: []});
-        const row = rows.get(name);
-        row.total += count;
-        row.days.set(day, (row.days.get(day) || 0) + count);
-        row.hours[hour] += count;
-        row.parts.push([day, hour, count]);
+    /** [{name, total, days: Map, hours: []}], the most frequent first. */
+    group(taxa) {
+        const rows = taxa.map((taxon) => spi.tuboidCounts.row(taxon)).sort((a, b) => b.total - a.total);
+        if (rows.length <= spi.tuboidCounts.ROWS) return rows;
+        const kept = rows.slice(0, spi.tuboidCounts.ROWS - 1), rest = rows.slice(kept.length);
+        const others = {name: `${rest.length} others`, total: 0, days: new Map(), hours: Array(24).fill(0)};
+        for (const row of rest) {
+            others.total += row.total;
+            for (const [day, count] of row.days) others.days.set(day, (others.days.get(day) || 0) + count);
+            row.hours.forEach((count, hour) => { others.hours[hour] += count; });
+        }
+        return [...kept, others];
+    },
+
+    row({path, days, hours}) {
+        const row = {name: path.length ? path.filter(Boolean).join(" \u203a ") : "unlabelled", total: 0, days: new Map(), hours: Array(24).fill(0)};
+        for (const [day, count] of days) row.days.set(new Date(day * 86400_000).toISOString().slice(0, 10), count);
+        for (const [hour, count] of hours) {
+            row.hours[hour] = count;
+            row.total += count;
+        }
+        return row;
     },
 
     /** Every day of the scope, those without tuboids too. */
@@ -69,10 +84,11 @@ spi.tuboidCounts = {
         return table;
     },
 
-    draw(slots, resolved) {
-        const {make} = spi.tuboids, box = document.querySelector(".charts"), rows = spi.tuboidCounts.group(slots);
-        const days = spi.tuboidCounts.days(resolved), hours = Array.from({length: 24}, (_, k) => `${String(k).padStart(2, "0")}:00`);
-        const zone = spi.time.labels(resolved.start, resolved.end);
+    draw({start, end, taxa}) {
+        const {make} = spi.tuboids, box = document.querySelector(".charts"), rows = spi.tuboidCounts.group(taxa);
+        const opened = box.querySelector("details[open] .scroll"), at = opened ? opened.scrollTop : 0;
+        const days = spi.tuboidCounts.days({start, end}), hours = Array.from({length: 24}, (_, k) => `${String(k).padStart(2, "0")}:00`);
+        const zone = spi.time.labels(start, end);
         const lines = rows.map((row) => {
             const line = make("div", "chart-row");
             line.append(make("span", "", `${row.name}: ${spi.number(row.total)}`),
@@ -85,6 +101,12 @@ spi.tuboidCounts = {
             spi.tuboidCounts.table("Hour", hours, rows, (row, k) => row.hours[k]));
         more.append(make("summary", "", "As a table"), tables);
         const says = `Tuboids by when they began (${zone}) and by their newest label. Each row of bars has its own scale.`;
+        more.open = Boolean(opened);
         box.replaceChildren(make("p", "", says), ...lines, more);
+        tables.scrollTop = at;
     },
 };
+
+document.addEventListener("toggle", (event) => {
+    if (event.target.matches(".tuboid-counts")) spi.tuboidCounts.ask();
+}, true);

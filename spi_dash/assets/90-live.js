@@ -1,4 +1,4 @@
-/* New pictures and detections: one small number is asked for; only rows that changed come again. */
+/* New pictures, detections, tuboids and labels: one small answer says whether there are any; only what changed comes again. */
 "use strict";
 spi.live = {
     EVERY_MS: 5000, change: 0, failures: 0,
@@ -8,11 +8,12 @@ spi.live = {
         try {
             const response = await fetch("/frames/change.json", {cache: "no-store"});
             if (!response.ok) throw new Error(response.status);
-            const {change} = await response.json();
+            const {change, tuboids} = await response.json();
             spi.live.failures = 0;
             spi.live.say("live", `updated ${new Date().toTimeString().slice(0, 5)}`);
             const held = spi.explore.data && spi.explore.root() ? spi.explore.data.change : spi.live.change;
-            if (held && change > held) spi.scope.tell({since: held});
+            const films = spi.tuboids.here() && spi.tuboids.change !== null && tuboids > spi.tuboids.change;
+            if ((held && change > held) || films) spi.scope.tell({since: held || 1});
             if (spi.live.change && change > spi.live.change) {
                 spi.frames.forget();
                 spi.viewer.renew();

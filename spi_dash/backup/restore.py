@@ -3,6 +3,7 @@
 import os
 import secrets
 import sqlite3
+import time
 from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.orm import Session
 
 from ..config import Config
 from ..db import connect, upgrade
@@ -25,10 +27,16 @@ from .target import NAME_FORMAT, Target, object_path
 
 @dataclass(frozen=True, kw_only=True)
 class RestoreOptions:
-    """`replace`: the database that is there goes, and files of the same key are overwritten; no file is deleted."""
+    """How to restore.
+
+    Args:
+        replace: the database that is there goes, and files of the same key are overwritten; no file is deleted.
+        wait_s: for connections of servers that were stopped a moment ago, seconds.
+    """
 
     now: datetime
     replace: bool = False
+    wait_s: float = 10.0
     tick: Callable[[int], None] = lambda _: None
 
 
@@ -73,16 +81,24 @@ def _refuse_database(config: Config, kind: str, options: RestoreOptions) -> None
     database = connect(config.database_url)
     try:
         with database.read() as session:
-            connection = session.connection()
-            if list_tables(connection) and not options.replace:
+            if list_tables(session.connection()) and not options.replace:
                 raise Conflict("the database has tables already: give --replace to drop them")
-            others = (
-                "SELECT COUNT(*) FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID()"
-            )
-            if session.scalar(sa.text(others)):
-                raise Conflict("other programs are connected to the database: stop the servers first")
+            _refuse_others(session, options.wait_s)
     finally:
         database.engine.dispose()
+
+
+def _refuse_others(session: Session, wait_s: float) -> None:
+    """Raise Conflict where others are connected to the same MariaDB for longer than a server takes to end."""
+    statement = sa.text(
+        "SELECT user, host FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID()"
+    )
+    deadline = time.monotonic() + wait_s
+    while others := session.execute(statement).all():
+        if time.monotonic() > deadline:
+            names = sorted({f"{user} from {host.rpartition(':')[0] or host}" for user, host in others})
+            raise Conflict(f"others are connected to the database ({', '.join(names)}): stop the servers first")
+        time.sleep(0.1)
 
 
 def _refuse_if_open(path: Path) -> None:

@@ -9,6 +9,7 @@ from .settings import config_options, load_config
 
 if TYPE_CHECKING:
     from ..adoption import Plan, Step
+    from ..db import Database
 
 
 @click.group()
@@ -43,17 +44,19 @@ def adopt(dry_run: bool, data: Path | None, env_files: tuple[Path, ...]) -> None
         return
     from ..db import connect, plan_adoption
 
-    plan = plan_adoption(connect(load_config(data, env_files).database_url))
+    database = connect(load_config(data, env_files).database_url)
+    plan = plan_adoption(database)
     if plan is None:
         click.echo("There is nothing to adopt: the database is empty, or is ours already.")
         return
-    _show(plan)
+    _show(plan, _name(database))
+    click.echo("What would be done:")
     for step in plan.steps:
         _tell(step)
     if plan.new_tables:
         click.echo(f"- create {len(plan.new_tables)} tables: {', '.join(plan.new_tables)}")
     click.echo("- create triggers on images and uid_annotations, which note the hours that change")
-    click.echo(f"- at the first start, count {plan.counts['images']:,} pictures for the pages".replace(",", " "))
+    click.echo(f"- at the first start of the server: count {_number(plan.counts['images'], 'picture')} for the pages")
     click.echo("Nothing was changed.")
 
 
@@ -62,18 +65,25 @@ def _change_tables(data: Path | None, env_files: tuple[Path, ...]) -> "Plan | No
     from ..db import connect
     from ..db import upgrade as upgrade_tables
 
-    plan = upgrade_tables(connect(config.database_url), tell=_tell)
-    if plan is not None:
-        _show(plan)
-    return plan
+    database = connect(config.database_url)
+    return upgrade_tables(database, found=lambda plan: _show(plan, _name(database)), tell=_tell)
 
 
-def _show(plan: "Plan") -> None:
-    click.echo(f"A Sticky Pi database of {plan.when} ({plan.generation}):")
+def _name(database: "Database") -> str:
+    url = database.engine.url
+    return f"{url.database} at {url.host}" if url.host else str(url.database)
+
+
+def _show(plan: "Plan", name: str) -> None:
+    click.echo(f"{name} is a Sticky Pi database of {plan.when} ({plan.generation}):")
     for table, rows in sorted(plan.counts.items()):
-        click.echo(f"  {table}: {rows:,} rows".replace(",", " "))
+        kept = "" if table in plan.known else ", no table of the server: stays as it is"
+        click.echo(f"  {table}: {_number(rows, 'row')}{kept}")
 
 
 def _tell(step: "Step") -> None:
-    rows = f" ({step.rows:,} rows)".replace(",", " ") if step.rows else ""
-    click.echo(f"- {step.words}{rows}")
+    click.echo(f"- {step.words}" + (f" ({_number(step.rows, 'row')})" if step.rows else ""))
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}".replace(",", " ")

@@ -2,25 +2,32 @@
 
 import contextlib
 import ctypes
+import io
+import json
+import logging
 import select
 import signal
 import socket
+import tempfile
 import threading
 import time
 from typing import TYPE_CHECKING, Any
 
 from waitress import create_server, wasyncore
+from waitress.channel import HTTPChannel
+from waitress.parser import HTTPRequestParser
+from waitress.utilities import Error
 
 from ..errors import ConfigError
 
 if TYPE_CHECKING:
-    from waitress.channel import HTTPChannel
     from waitress.server import TcpWSGIServer
 
     from ..config import Config
 
 M_ARENA_MAX = -8  # of glibc's malloc.h
 STOP_WITHIN_S = 30  # for requests under way when the server is told to stop
+NO_ROOM_RETRY_AFTER_S = 30
 NEW_S = 0.5  # so long may the first bytes of a connection be on their way when it stops
 FORWARDED = {"x-forwarded-for", "x-forwarded-host", "x-forwarded-port", "x-forwarded-proto"}
 SETTINGS = {
@@ -79,7 +86,85 @@ def make_server(app: Any, config: "Config", listener: socket.socket) -> "TcpWSGI
     largest_mb = max(config.max_image_mb, config.max_bundle_file_mb, 100) + 1  # the API has its own, smaller limits
     proxy = {"trusted_proxy": config.trusted_proxy, "trusted_proxy_headers": FORWARDED} if config.trusted_proxy else {}
     sizes = {"threads": config.threads, "max_request_body_size": largest_mb << 20}
-    return create_server(app, sockets=[listener], **SETTINGS, **sizes, **proxy)
+    tempfile.gettempdir()  # it tries to write there the first time, which fails when the disk is full
+    if hasattr(app, "before_request_funcs"):  # Flask's
+        _set_up_dash(app)
+    server = create_server(app, sockets=[listener], **SETTINGS, **sizes, **proxy)
+    server.channel_class = Channel
+    return server
+
+
+def _set_up_dash(app: Any) -> None:
+    """Dash does it with its first request, and answers those that come meanwhile as if it knew no script."""
+    with app.test_request_context("/"):
+        for prepare in app.before_request_funcs.get(None, ()):
+            if prepare.__module__.partition(".")[0] == "dash":
+                prepare()
+
+
+class NoRoom(Error):
+    """What a client is told whose request could not be kept until it was whole."""
+
+    code = 503
+    reason = "Service Unavailable"
+
+    def to_response(self, ident: str | None = None) -> tuple[str, list[tuple[str, str]], bytes]:
+        error = {"code": "unavailable", "message": self.body, "details": {}}
+        headers = [("Content-Type", "application/json"), ("Retry-After", str(NO_ROOM_RETRY_AFTER_S))]
+        return f"{self.code} {self.reason}", headers, json.dumps({"error": error}).encode()
+
+
+class Parser(HTTPRequestParser):
+    """A request as it arrives; a long body waits in a temporary file, for which the disk may have no room."""
+
+    def received(self, data: bytes) -> int:
+        """How much of `data` belonged to this request."""
+        taken = 0
+        try:
+            taken = super().received(data)
+            if self.completed and self.error is None and self.body_rcv is not None:
+                self.body_rcv.getfile()  # writes what is left, while we can still say that it failed
+            return taken
+        except OSError as error:
+            logging.getLogger(__name__).warning("a request could not be kept: %s", error)
+            with contextlib.suppress(OSError):
+                self.close()
+            missing = self.content_length - self.body_bytes_received
+            self.body_rcv = Drain(missing, f"the server has no room for this request: {error.strerror}")
+            if not self.completed:
+                return super().received(data)
+            self.error = self.body_rcv.refusal()
+            return taken
+
+
+class Drain:
+    """Takes the rest of a body, so that the client listens when it is refused."""
+
+    def __init__(self, missing: int, reason: str) -> None:
+        self.missing, self.reason = missing, reason
+        self.completed, self.error = False, None
+
+    def refusal(self) -> NoRoom:
+        """What the client is told in the end."""
+        return NoRoom(self.reason)
+
+    def received(self, data: bytes) -> int:
+        """How much of it belonged to the body."""
+        taken = max(0, min(len(data), self.missing))
+        self.missing -= taken
+        if self.missing <= 0:  # also of a body that does not say how long it is
+            self.error = self.refusal()
+        return taken
+
+    def getbuf(self) -> io.BytesIO:
+        """What was kept: nothing."""
+        return io.BytesIO()
+
+
+class Channel(HTTPChannel):
+    """A connection."""
+
+    parser_class = Parser
 
 
 def stop_on_signals(server: "TcpWSGIServer", stop: threading.Event) -> None:

@@ -128,8 +128,8 @@ class TuboidCalls(Transport):
         """Say what tuboids are: `tuboid_id`, `algo_name`, `algo_version`, `label`, `pattern`, `type`, and the taxon.
 
         Raises:
-            Conflict: this version has labelled one of them; also when the answer to a first attempt was lost on the
-                way. Nothing is stored; older servers keep the labels before it in the list.
+            NotFound, Conflict: there is no such tuboid, or this version has labelled it already, be it in a first
+                attempt whose answer was lost on the way. The labels before it in the list are stored.
         """
         return self.post_json("put_itc_labels", dicts(labels))
 

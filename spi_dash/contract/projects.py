@@ -1,5 +1,6 @@
 """Projects: who works together, on which traps and dates."""
 
+import re
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, ConfigDict, Field
@@ -14,7 +15,9 @@ _LINES = "^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$"
 
 
 def _whole(value: Any) -> Any:
-    """R writes whole numbers as 3 or as 3.0."""
+    """R writes whole numbers as 3 or as 3.0, and what somebody chose in a form as "3"."""
+    if isinstance(value, str) and re.fullmatch("[0-9]{1,10}", value):
+        return int(value)
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 

@@ -15,6 +15,7 @@ from .base import Info, Moment
 MAX_SHOTS = 10_000
 MAX_TUBOID_ID_CHARS = 100
 _DEVICE = "[A-Za-z0-9_-]{1,8}"
+_DEVICES = "[A-Za-z0-9_%-]{1,8}"
 _TIME = r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d"
 _NUMBER = r"\s*[+-]?\d{1,9}(?:\.\d{0,12})?(?:[eE][+-]?\d{1,2})?\s*"
 _TUBOID_ID = rf"^{_DEVICE}[.]{_TIME}[.]{_TIME}[.][A-Za-z0-9_+-]{{1,46}}[.][0-9]{{4,6}}$"
@@ -48,11 +49,11 @@ class NewTuboidId(Info):
 
 
 class TuboidSeriesInfo(Info):
-    """The run of an algorithm over the pictures of one device that a tuboid comes from."""
+    """The run of an algorithm over the pictures of a device, or of several, that a tuboid comes from."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    device: Annotated[str, Field(pattern=f"^{_DEVICE}$")]
+    device: Annotated[str, Field(pattern=f"^{_DEVICES}$", description="device, or a LIKE pattern of several: % is all")]
     start_datetime: Moment
     end_datetime: Moment
     algo_name: Annotated[str, Field(min_length=1, max_length=64)]

@@ -47,40 +47,49 @@ class Row(Protocol):
 
 
 def draw_rows(rows: Sequence[Row]) -> list[dict]:
-    """One dict per row for spi.explore; see `draw_row`."""
-    return [draw_row(row) for row in rows]
-
-
-def draw_row(row: Row) -> dict:
-    """One row: who it is, its counts, and its series, packed.
+    """One dict per row for spi.explore: who it is, its counts, and its series, packed.
 
     `t` is the moment of the last image of each point, UNIX s. `gaps` holds the indexes of the points that follow a gap,
     `holes` the points that hide one: [index, seconds].
     """
+    if not rows:
+        return []
+    drawn = [_describe(row) for row in rows]
+    for name, texts in _pack_series(rows).items():
+        for packed, text in zip(drawn, texts, strict=True):
+            packed[name] = text
+    return drawn
+
+
+def _describe(row: Row) -> dict:
     values, info = row.values, row.info
-    packed = {
+    described = {
         "device": info.device, "name": info.name, "site": info.site, "ever": info.n_images,
         "first": info.first_s, "last": info.last_s,
         "night": _place(info), "bucket": row.bucket_s, "cadence": round(row.cadence_s),
         "images": row.n_images, "annotated": row.n_annotated, "objects": row.n_objects,
         "gaps": find_gaps(values["first_s"], values["last_s"], row.cadence_s).tolist(),
         "holes": find_holes(values, row.cadence_s) if row.bucket_s else [],
-        "t": pack(values["last_s"], 1, row.bucket_s or round(row.cadence_s)),
-        "n": pack(values["n_images"], 1), "done": pack(values["n_annotated"], 1),
     }  # fmt: skip
-    names = ("temp", "hum", "lum") + (("min_temp", "max_temp") if row.bucket_s else ())
-    packed |= {name: pack(values[name], SCALES[name]) for name in names}
-    packed["insects"] = pack(insects_per_image(values["n_annotated"], values["sum_objects"]), 10 if row.bucket_s else 1)
-    return packed | (_draw_compared(row) if row.is_compared else {})
+    return described | ({"annotated2": row.n_annotated_2, "objects2": row.n_objects_2} if row.is_compared else {})
 
 
-def _draw_compared(row: Row) -> dict:
-    """What a second version of the detector found, with denominators of its own."""
-    n_annotated, sum_objects = row.values["n_annotated_2"], row.values["sum_objects_2"]
-    return {
-        "annotated2": row.n_annotated_2, "objects2": row.n_objects_2, "done2": pack(n_annotated, 1),
-        "insects2": pack(insects_per_image(n_annotated, sum_objects), 10 if row.bucket_s else 1),
-    }  # fmt: skip
+def _pack_series(rows: Sequence[Row]) -> dict[str, list[str]]:
+    """The series of all rows by name, those of a second version of the detector with denominators of their own."""
+    bucket_s = rows[0].bucket_s
+
+    def columns(name: str) -> list[np.ndarray]:
+        return [row.values[name] for row in rows]
+
+    steps = [row.bucket_s or round(row.cadence_s) for row in rows]
+    packed = {"t": pack_all(columns("last_s"), 1, steps), "n": pack_all(columns("n_images"), 1)}
+    names = ("temp", "hum", "lum") + (("min_temp", "max_temp") if bucket_s else ())
+    packed |= {name: pack_all(columns(name), SCALES[name]) for name in names}
+    for suffix, also in (("", ""), *((("_2", "2"),) if rows[0].is_compared else ())):
+        seen, found = columns(f"n_annotated{suffix}"), columns(f"sum_objects{suffix}")
+        each = [insects_per_image(*pair) for pair in zip(seen, found, strict=True)]
+        packed |= {f"done{also}": pack_all(seen, 1), f"insects{also}": pack_all(each, 10 if bucket_s else 1)}
+    return packed
 
 
 def draw_nights(infos: Sequence[Info], start_s: int, end_s: int) -> dict[str, list[list[int]]]:
@@ -121,7 +130,8 @@ def find_holes(values: dict[str, np.ndarray], cadence_s: float) -> list[list[int
     Between the hours of a bucket the longest gap is known; for the days of one only how many pictures are missing,
     taken as one gap.
     """
-    missing_s = values["last_s"] - values["first_s"] - (values["n_images"] - 1) * cadence_s
+    in_series_s = values["last_s"] - values["first_s"] - values["outside_s"]
+    missing_s = in_series_s - (values["n_images"] - 1) * cadence_s
     gap_s = np.maximum(values["between_s"], np.where(missing_s > 0, missing_s + cadence_s, 0))
     at = np.flatnonzero(gap_s > longest_step_s(cadence_s))
     return np.column_stack([at, gap_s[at]]).round().astype(int).tolist()
@@ -129,14 +139,31 @@ def find_holes(values: dict[str, np.ndarray], cadence_s: float) -> list[list[int
 
 def pack(values: np.ndarray, scale: int, step: int = 0) -> str:
     """Numbers times `scale`, rounded, each as its difference to the one before, less `step`: `step characters far`."""
+    return pack_all([values], scale, [step])[0]
+
+
+def pack_all(columns: Sequence[np.ndarray], scale: int, steps: Sequence[int] = ()) -> list[str]:
+    """Each of several series as pack() does it, in one go."""
+    steps = steps or [0] * len(columns)
+    values, lengths = np.concatenate(columns), [len(column) for column in columns]
     there = ~np.isnan(values)
+    of = np.repeat(np.arange(len(columns)), lengths)[there]
     whole = np.round(values[there] * scale).astype(np.int64)
-    whole[1:] -= whole[:-1].copy()
-    whole -= step
-    far = (whole < -REACH) | (whole >= REACH)
-    codes = whole + ZERO
+    change = np.diff(whole, prepend=0)
+    first = np.diff(of, prepend=-1) != 0
+    change[first] = whole[first]
+    change -= np.array(steps)[of]
+    is_far = (change < -REACH) | (change >= REACH)
+    codes = change + ZERO
     codes[codes >= BACKSLASH] += 1
-    codes[far] = FAR
-    text = np.full(len(values), NOTHING, np.uint8)
-    text[there] = codes
-    return f"{step} {text.tobytes().decode('ascii')} {','.join(map(str, whole[far].tolist()))}"
+    codes[is_far] = FAR
+    characters = np.full(len(values), NOTHING, np.uint8)
+    characters[there] = codes
+    text, far = characters.tobytes().decode("ascii"), list(map(str, change[is_far].tolist()))
+    ends, far_ends = np.cumsum(lengths).tolist(), np.cumsum(np.bincount(of[is_far], minlength=len(columns))).tolist()
+    return [
+        f"{step} {text[start:end]} {','.join(far[first_far:last_far])}"
+        for step, start, end, first_far, last_far in zip(
+            steps, [0, *ends[:-1]], ends, [0, *far_ends[:-1]], far_ends, strict=True
+        )
+    ]

@@ -8,9 +8,17 @@ from .base import Audited, Base, Degrees, LongText, Moment
 from .detection import UidCursor, UidFailure, UidGeneration, UidWorker
 from .images import Image, UidAnnotation, UidIntent
 from .projects import Project, ProjectPermission
-from .rollups import AnnotationBucket, DetectorVersion, DeviceSummary, ImageBucket, RollupMark, RollupState
+from .rollups import AnnotationBucket, DetectorVersion, DeviceSummary, ImageBucket, RollupBlock, RollupMark, RollupState
 from .server import AuditEntry, Device, ObjectChecksum, ServerSetting
-from .tuboids import ItcLabel, TiledTuboid, TuboidSeries
+from .tuboids import (
+    ItcLabel,
+    TiledTuboid,
+    TuboidEntry,
+    TuboidIndexState,
+    TuboidMark,
+    TuboidSeries,
+    TuboidTaxon,
+)
 from .users import SignIn, SignInFailure, User
 
 __all__ = [
@@ -30,13 +38,18 @@ __all__ = [
     "ObjectChecksum",
     "Project",
     "ProjectPermission",
+    "RollupBlock",
     "RollupMark",
     "RollupState",
     "ServerSetting",
     "SignIn",
     "SignInFailure",
     "TiledTuboid",
+    "TuboidEntry",
+    "TuboidIndexState",
+    "TuboidMark",
     "TuboidSeries",
+    "TuboidTaxon",
     "UidAnnotation",
     "UidCursor",
     "UidFailure",

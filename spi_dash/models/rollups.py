@@ -11,7 +11,7 @@ class RollupMark(Base):
     """An hour of a device whose images or annotations changed. Database triggers write it, so no writer can forget."""
 
     __tablename__ = "rollup_marks"
-    # An id is not given out twice: the newest one is the change number of the pages.
+    # An id is not given out twice: marks are deleted by it.
     __table_args__ = ({**Base.__table_args__, "sqlite_autoincrement": True},)
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -26,7 +26,7 @@ class RollupState(Base):
     __table_args__ = table_args()
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    last_mark_id: Mapped[int]
+    last_mark_id: Mapped[int]  # how many marks have been seen to; once it was the newest one's id, which was no less
 
 
 class ImageBucket(Base):
@@ -68,6 +68,19 @@ class AnnotationBucket(Base):
     max_objects: Mapped[int]
 
 
+class RollupBlock(Base):
+    """The hours or days of one device as services/blocks.py packs them; detector 0 stands for the images themselves."""
+
+    __tablename__ = "rollup_blocks"
+    __table_args__ = table_args()
+
+    span_s: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    device: Mapped[str] = mapped_column(String(8), primary_key=True)
+    detector_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    start_s: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    numbers: Mapped[bytes] = mapped_column(sa.LargeBinary)
+
+
 class DetectorVersion(Base):
     """A version of a detector that has annotated something."""
 
@@ -80,7 +93,7 @@ class DetectorVersion(Base):
 
 
 class DeviceSummary(Base):
-    """All that a device ever sent, and the mark after which this was counted."""
+    """All that a device ever sent, and the change number up to which it was counted."""
 
     __tablename__ = "rollup_devices"
     __table_args__ = table_args()

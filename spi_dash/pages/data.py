@@ -5,12 +5,13 @@ import dash_ag_grid as dag
 import dash_mantine_components as dmc
 from dash import ClientsideFunction, Input, Output, State, dcc, html
 
-from ..clock import utcnow
 from ..context import current
 from ..services import export_columns, export_query, rollups, scope
 from . import downloads
 from .components import icon, number, plural, short_version
 from .explore import explain_nothing
+from .project_scope import name_project
+from .session import find_scope
 from .shell import ids as shell_ids
 
 PATH = "/data"
@@ -91,7 +92,7 @@ def show_block(request: dict | None, data: dict | None) -> dict:
     )
     start, end = int(request["startRow"]), int(request["endRow"])
     with current().read() as session:
-        found = scope.resolve(session, scope.parse(data["search"]), utcnow())
+        found = find_scope(session, data["search"])
         rows = export_query.list_block(session, found, view, start, end)
         return {"rowData": rows, "rowCount": export_query.count_rows(session, found, view)}
 
@@ -103,7 +104,7 @@ def show_summary(data: dict | None, filters: dict | None) -> tuple:
     spi, view = current(), export_query.parse_view(filters or {}, [])
     rollups.refresh(spi.begin, spi.read)
     with spi.read() as session:
-        found = scope.resolve(session, scope.parse(data["search"]), utcnow())
+        found = find_scope(session, data["search"])
         counts = export_query.count_view(session, found, export_query.parse_view({}, []))
         matching = export_query.count_view(session, found, view) if view.filters else counts
     if counts.n_images == 0:
@@ -120,6 +121,7 @@ def summarise(found: scope.Scope, shown: export_query.Counts, of: export_query.C
     if filtered:
         parts.append(f" of {number(of.n_images)}")
     parts.append(f" {'picture' if of.n_images == 1 else 'pictures'} of {plural(shown.n_devices, 'trap')}")
+    parts += name_project(found)
     if found.detector is None:
         return [*parts, " \u00b7 no detector has looked at them yet", *clear]
     waiting = shown.n_images - shown.n_annotated

@@ -3,16 +3,17 @@
 import json
 from collections.abc import Callable, Iterator
 from functools import partial
-from html import escape
 from typing import Any
 
 import flask
 
 from ..clock import utcnow
 from ..context import current
-from ..errors import InvalidInput, SpiError
+from ..errors import InvalidInput, NotFound
 from ..services import export, export_coco, export_csv, export_query, rollups, scope, tuboid_csv, tuboid_gallery
-from .session import request_id
+from ..services.project_scope import NO_SUCH
+from . import tuboids
+from .session import find_scope, query
 
 CSV, GZIP, JSON, MARKDOWN = "text/csv", "application/gzip", "application/json", "text/markdown"
 
@@ -27,7 +28,7 @@ def add_routes(server: Any) -> None:
         "/download/data-dictionary.md": get_dictionary,
     }
     for rule, view in routes.items():
-        server.add_url_rule(rule, f"download_{view.__name__}", _spoken(view))
+        server.add_url_rule(rule, f"download_{view.__name__}", view)
 
 
 def get_csv() -> flask.Response:
@@ -57,13 +58,11 @@ def get_coco() -> flask.Response:
 
 def get_tuboids() -> flask.Response:
     """The tuboids of their page, with all of their labels."""
-    spi = current()
-    rollups.refresh(spi.begin, spi.read)
-    search = flask.request.query_string.decode("ascii", "replace")
-    query = scope.parse(search)
-    with spi.read() as session:
-        view = tuboid_gallery.make_view(search, query, scope.resolve(session, query, utcnow()))
-    return _file(partial(tuboid_csv.write_csv, view=view), CSV, tuboid_csv.file_name(view, utcnow()))
+    tuboids.refresh()
+    with current().read() as session:
+        found = _find_scope(session, query())
+        view = tuboid_gallery.make_view(query(), scope.parse(query()), found)
+    return _file(partial(tuboid_csv.write_csv, view=view), CSV, tuboid_csv.file_name(view, found.project, utcnow()))
 
 
 def get_dictionary() -> flask.Response:
@@ -81,9 +80,15 @@ def _read_request() -> tuple[scope.Scope, export_query.View]:
         raise InvalidInput("the filter cannot be read", field="filter") from None
     view = export_query.parse_view(filters, pairs)
     with spi.read() as session:
-        return scope.resolve(
-            session, scope.parse(flask.request.query_string.decode("ascii", "replace")), utcnow()
-        ), view
+        return _find_scope(session, query()), view
+
+
+def _find_scope(session: Any, search: str) -> scope.Scope:
+    """No file of a project that is not there for the reader: an empty one would say that it holds nothing."""
+    found = find_scope(session, search)
+    if found.project is not None and found.project.info is None:
+        raise NotFound(NO_SUCH, field="project")
+    return found
 
 
 def _file(write: Callable[[Any], Iterator[bytes]], mimetype: str, name: str) -> flask.Response:
@@ -115,28 +120,3 @@ def _attached(response: flask.Response, name: str) -> flask.Response:
 
 def _argument(name: str) -> str:
     return flask.request.args.get(name, "")
-
-
-def _spoken(view: Callable[[], flask.Response]) -> Callable[[], Any]:
-    """Errors as JSON for programs, as a short page for people."""
-
-    def answer() -> Any:
-        try:
-            return view()
-        except SpiError as error:
-            if flask.request.accept_mimetypes.accept_html and "text/html" in flask.request.headers.get("Accept", ""):
-                return _error_page(error), error.status
-            return {"error": {"code": error.code, "message": error.message, "details": error.details}}, error.status
-
-    return answer
-
-
-def _error_page(error: SpiError) -> str:
-    text = escape(f"{error.message[:1].upper()}{error.message[1:]}.")
-    return (
-        '<!DOCTYPE html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        '<meta name="color-scheme" content="light dark"><title>No download - Spi Dash</title>'
-        '<body style="font: 16px/24px system-ui, sans-serif; max-width: 480px; margin: 15vh auto; padding: 0 16px">'
-        f'<h1 style="font-size: 20px">There is nothing to download</h1><p>{text}</p>'
-        f'<p><a href="/data">Back to the table</a></p><p><small>Request {escape(request_id())}</small></p></html>'
-    )

@@ -10,9 +10,11 @@ from ..clock import utcnow
 from ..context import current
 from ..figures import rows as figure
 from ..services import devices, explore, rollups, scope
+from ..services.span_counts import count_days
 from ..services.users import require_role
-from .components import icon, number, plural, short_version
-from .session import current_user
+from .components import day_in_zone, empty_card, icon, number, plural, short_version
+from .project_scope import explain_project, name_project
+from .session import current_user, find_scope
 from .shell import describe_scope
 from .shell import ids as shell_ids
 
@@ -96,14 +98,14 @@ def show_rows(data: dict | None, held_days: int | None = None) -> tuple:
     spi = current()
     rollups.refresh(spi.begin, spi.read)
     with spi.read() as session:
-        found = scope.resolve(session, scope.parse(data["search"]), utcnow())
+        found = find_scope(session, data["search"])
         compared = explore.find_compared(data["search"], found)
         rows = explore.list_rows(session, found, compared)
         change = rollups.counted_number(session)
-        days_key = crc32(repr((change, [info.device for info in found.devices])).encode())
-        days = None if held_days == days_key else explore.count_days(session, found)
+        days_key = crc32(repr((change, found.whole)).encode())
+        days = None if held_days == days_key else count_days(session, found.whole)
     packed = pack_answer(found, compared, rows, days, data.get("since"))
-    packed |= {"change": change, "days_key": days_key, "writer": current_user().can_write}
+    packed |= {"search": data["search"], "change": change, "days_key": days_key, "writer": current_user().can_write}
     summary = summarise(found, compared, rows)
     return json.dumps(packed, separators=(",", ":")), summary, explain_nothing(found, rows)
 
@@ -122,7 +124,9 @@ def pack_answer(
         "compare": compared.key if compared else "",
         "detectors": [[each.key, each.name, short_version(each.version)] for each in found.detectors],
         "partial": since is not None,
+        "series": crc32(repr(found.whole).encode()),  # of another number: what the browser holds is not it
         "bucket": rows[0].bucket_s if rows else 0,
+        "spans": None if found.project is None else found.spans,
         "rows": figure.draw_rows(changed),
         "nights": figure.draw_nights(found.devices, found.start_s, found.end_s),
         "days": None if days is None else [figure.pack(days[0], 1, 86_400), figure.pack(days[1], 1)],
@@ -135,6 +139,7 @@ def summarise(found: scope.Scope, compared: scope.Detector | None, rows: list[ex
     if images == 0:
         return []
     parts = [html.B(number(images)), f" {'picture' if images == 1 else 'pictures'} of {plural(traps, 'trap')}"]
+    parts += name_project(found)
     if found.detector is None:
         parts.append(" · no detector has looked at them yet")
     else:
@@ -159,15 +164,12 @@ def explain_nothing(found: scope.Scope, rows: list[explore.DeviceRow]) -> list |
     """An empty state that says the next step."""
     if any(row.n_images for row in rows):
         return []
+    if (lost := explain_project(found)) is not None:
+        return lost
     if found.newest_s is None:
         if found.all_devices:
-            return _empty("No pictures of these traps", "Choose other traps above.")
-        return _empty("No pictures yet", "They appear here as soon as a trap or a phone uploads one. "
+            return empty_card("No pictures of these traps", "Choose other traps above.")
+        return empty_card("No pictures yet", "They appear here as soon as a trap or a phone uploads one. "
                       "To bring some from an SD card, run: spi-dash push FOLDER --url ADDRESS --user NAME")  # fmt: skip
-    day = f"{scope.moment(found.newest_s):%-d %b %Y}"
     there = html.Button("Go there", className="filled go-newest", **{"data-newest": str(found.newest_s)})
-    return _empty("No pictures in these dates", ["The newest are from ", html.B(day), ". "], there)
-
-
-def _empty(title: str, text: str | list, *action: html.Button) -> html.Div:
-    return html.Div([html.Div(className="empty-card"), html.H2(title), html.P(text), *action], className="empty")
+    return empty_card("No pictures in these dates", ["The newest are from ", day_in_zone(found.newest_s), ". "], there)

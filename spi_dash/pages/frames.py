@@ -1,13 +1,16 @@
 """What the pages' scripts fetch: thumbnails, strips, one frame's outlines, the list of frames. Behind the gate."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..clock import utcnow
 from ..context import current
-from ..errors import SpiError
-from ..services import frames, rollups
+from ..errors import NotFound
+from ..figures.rows import pack
+from ..services import frames, moments, rollups, scope, tuboid_index
+from ..services.project_scope import NO_SUCH
+from ..services.spans import clip
 from . import session as edge
 
 PICTURE_CACHE_S, FRAME_CACHE_S = 86_400, 60
@@ -23,7 +26,7 @@ def add_routes(server: Any) -> None:
         "/frames/change.json": get_change,
     }
     for rule, view in routes.items():
-        server.add_url_rule(rule, f"frames_{view.__name__}", _spoken(view))
+        server.add_url_rule(rule, f"frames_{view.__name__}", view)
     server.after_request(edge.keep_assets)
 
 
@@ -50,23 +53,30 @@ def get_frame(device: str, taken_s: int) -> Any:
 
 
 def list_moments(device: str) -> Any:
-    """The frames of a device around a moment."""
-    with current().read() as session:
-        found = frames.list_moments(session, device, edge.argument("around"))
-    return edge.answer(json.dumps(found, separators=(",", ":")), "application/json", 5)
+    """The frames of a device in the dates of the page, whose query comes along, or around one beside them."""
+    spi = current()
+    rollups.refresh(spi.begin, spi.read)
+    with spi.read() as session:
+        ranges, beside = _find_ranges(edge.find_scope(session, edge.query()), device)
+        listed = moments.list_moments(session, device, ranges, edge.argument("around"), edge.argument("since"), beside)
+    packed = None if listed.taken_s is None else pack(listed.taken_s, 1, listed.step_s)
+    said = {"moments": packed, "outside": listed.outside, "change": listed.change}
+    return edge.answer(json.dumps(said, separators=(",", ":")), "application/json", 5)
+
+
+def _find_ranges(found: scope.Scope, device: str) -> tuple[Sequence[moments.Range], bool]:
+    """When the trap's frames are in scope, and whether those beside are listed around one: not in a project."""
+    if found.project is None:
+        return [(found.start_s, found.end_s)], True
+    if found.project.info is None:
+        raise NotFound(NO_SUCH, field="project")
+    return clip(found.project.spans, found.start_s, found.end_s).get(device.lower(), ()), False
 
 
 def get_change() -> Any:
-    """One number that grows with every change."""
+    """Numbers that grow with every change: of pictures and annotations, and of tuboids and labels.
+
+    One would make Explore ask again for every label, and Tuboids for every picture.
+    """
     with current().read() as session:
-        return {"change": rollups.change_number(session)}
-
-
-def _spoken(view: Callable) -> Callable:
-    def answer(**values: Any) -> Any:
-        try:
-            return view(**values)
-        except SpiError as error:
-            return {"error": {"code": error.code, "message": error.message}}, error.status
-
-    return answer
+        return {"change": rollups.change_number(session), "tuboids": tuboid_index.change_number(session)}

@@ -7,17 +7,18 @@ from typing import Any
 import dash
 import dash_ag_grid as dag
 import flask
-from dash import ClientsideFunction, Input, Output, State, dcc, html
-from dash.exceptions import PreventUpdate
+from dash import Input, Output, State, dcc, html
 
 from ..context import current
 from ..errors import NotFound, SpiError
 from ..services import project_counts, project_csv, project_series, project_tables, projects, rollups
+from ..services.project_scope import count_pictures
 from ..services.projects import ADMIN, EDITOR, LEVEL_NAMES, Member, ProjectInfo, level_name
 from .components import icon, number, plural
 from .project_actions import KINDS, act
+from .project_scope import pictures_link, series_address
 from .projects import project_fields
-from .settings_forms import Cell, concerns, dialog_button, field, require_user, section, table
+from .settings_forms import Cell, changed, dialog_button, field, register_actions, require_user, section, stores, table
 
 PATH = "/projects/<project_id>"
 NAME = "Project"
@@ -31,9 +32,6 @@ LEVEL_HINTS = {
 
 class ids:
     KEY = "project-key"
-    REQUEST = "project-request"
-    ANSWER = "project-answer"
-    CHANGED = "project-changed"
     HEAD = "project-head"
     TOOLS = "project-tools"
     GRID = "project-grid"
@@ -41,15 +39,23 @@ class ids:
     MEMBERS = "project-members"
 
 
+CHANNELS = ("project",)
+
+
 def layout(project_id: str = "", **_) -> html.Div:
     """Empty; what somebody may see comes from the callbacks."""
-    stores = [dcc.Store(id=ids.KEY, data=project_id), *(dcc.Store(id=each) for each in (ids.REQUEST, ids.ANSWER,
-              ids.CHANGED))]  # fmt: skip
+    key = dcc.Store(id=ids.KEY, data=project_id)
     waiting = html.P("Loading\u2026", className="nothing", role="status")
     series = html.Section([html.Div(id=ids.TOOLS), html.Div(_grid(), className="project-grid")], id=ids.SERIES,
                           hidden=True)  # fmt: skip
     return html.Div(
-        [*stores, html.Div(waiting, id=ids.HEAD), series, html.Div(id=ids.MEMBERS)],
+        [
+            key,
+            *stores(CHANNELS, (ids.HEAD, ids.SERIES, ids.MEMBERS)),
+            html.Div(waiting, id=ids.HEAD),
+            series,
+            html.Div(id=ids.MEMBERS),
+        ],
         className="settings project-page",
         **{"data-actions": "project", "data-project": project_id},
     )
@@ -57,22 +63,19 @@ def layout(project_id: str = "", **_) -> html.Div:
 
 def register(app: dash.Dash) -> None:
     """One callback for all actions, one for each part, and the file."""
-    app.callback(Output(ids.ANSWER, "data"), Input(ids.REQUEST, "data"), prevent_initial_call=True)(act)
-    app.clientside_callback(ClientsideFunction("settings", "answered"), Output(ids.CHANGED, "data"),
-                            Input(ids.ANSWER, "data"), prevent_initial_call=True)  # fmt: skip
-    key, changed = State(ids.KEY, "data"), Input(ids.CHANGED, "data")
-    app.callback(Output(ids.HEAD, "children"), Output(ids.SERIES, "hidden"), changed, key)(show_head)
+    register_actions(app, act, *CHANNELS)
+    key = State(ids.KEY, "data")
+    head, series, members = (Input(changed(each), "data") for each in (ids.HEAD, ids.SERIES, ids.MEMBERS))
+    app.callback(Output(ids.HEAD, "children"), Output(ids.SERIES, "hidden"), head, key)(show_head)
     app.callback(
-        Output(ids.TOOLS, "children"), Output(ids.GRID, "columnDefs"), Output(ids.GRID, "rowData"), changed, key
+        Output(ids.TOOLS, "children"), Output(ids.GRID, "columnDefs"), Output(ids.GRID, "rowData"), series, key
     )(show_series)
-    app.callback(Output(ids.MEMBERS, "children"), changed, key)(show_members)
+    app.callback(Output(ids.MEMBERS, "children"), members, key)(show_members)
     app.server.add_url_rule("/projects/<int:project_id>/series.csv", "project_csv", get_csv)
 
 
-def show_head(changed: dict[str, Any] | None, project_id: str) -> tuple:
+def show_head(_changed: int | None, project_id: str) -> tuple:
     """What the project is; a stranger learns nothing but that there is nothing for her."""
-    if not concerns(changed, "head"):
-        raise PreventUpdate
     try:
         info = _find(project_id)
     except NotFound:
@@ -80,7 +83,7 @@ def show_head(changed: dict[str, Any] | None, project_id: str) -> tuple:
         says = html.P("It may have been deleted, or it is not shared with you. Ask one of its admins.")
         return html.Div([html.H1("There is no such project here"), says, back], className="empty"), True
     one = {"project_id": info.id}
-    tools: list[Cell] = []
+    tools: list[Cell] = [pictures_link(info.id, info.name, "outline")]
     if info.level >= ADMIN:
         tools.append(dialog_button("Edit", "edit_project", f"Edit {info.name}", "Save", fields=project_fields(info),
                                    values=one, label="Edit project"))  # fmt: skip
@@ -92,10 +95,8 @@ def show_head(changed: dict[str, Any] | None, project_id: str) -> tuple:
             *notes], False  # fmt: skip
 
 
-def show_series(changed: dict[str, Any] | None, project_id: str) -> tuple:
+def show_series(_changed: int | None, project_id: str) -> tuple:
     """The buttons, the columns and the rows of the table, with what pictures there are."""
-    if not concerns(changed, "series"):
-        raise PreventUpdate
     spi = current()
     rollups.refresh(spi.begin, spi.read)
     try:
@@ -105,17 +106,16 @@ def show_series(changed: dict[str, Any] | None, project_id: str) -> tuple:
     with spi.read() as session:
         columns = project_tables.list_columns(session, info.id)
         rows = [
-            _grid_row(row, project_counts.count_images(session, row))
+            _grid_row(info.id, row, project_counts.count_images(session, row))
             for row in project_series.list_series(session, require_user(), info.id)
         ]
+        total = count_pictures(session, require_user(), info.id)
     may_edit = info.level >= EDITOR
-    return _tools(info, columns, rows), _definitions(columns, may_edit), rows
+    return _tools(info, columns, len(rows), total), _definitions(columns, may_edit), rows
 
 
-def show_members(changed: dict[str, Any] | None, project_id: str) -> list[Cell]:
+def show_members(_changed: int | None, project_id: str) -> list[Cell]:
     """Who may do what; admins of the project change it."""
-    if not concerns(changed, "members"):
-        raise PreventUpdate
     try:
         info = _find(project_id)
     except NotFound:
@@ -192,15 +192,18 @@ def _definitions(columns: Sequence[project_tables.Column], may_edit: bool) -> li
         for name, title, width, editable in [*fixed, *own]
     ]  # fmt: skip
     computed = (("#n_images", "Pictures", 100), ("#first", "First (UTC)", 150), ("#last", "Last (UTC)", 150))
-    return definitions + [
+    definitions += [
         {"field": name, "headerName": title, "width": width, "cellClass": "computed"} for name, title, width in computed
     ]
+    return [*definitions, {"field": "#address", "headerName": "", "width": 120, "cellRenderer": "SpiSeriesLink",
+                           "sortable": False}]  # fmt: skip
 
 
-def _grid_row(row: dict[str, Any], count: project_counts.Count) -> dict[str, Any]:
+def _grid_row(project_id: int, row: dict[str, Any], count: project_counts.Count) -> dict[str, Any]:
     cells = {name: _cell(value) for name, value in row.items()}
     first, last = (f"{at:%Y-%m-%d %H:%M}" if at else "" for at in (count.first_at, count.last_at))
-    return cells | {"#n_images": count.n_images, "#first": first, "#last": last}
+    computed = {"#n_images": count.n_images, "#first": first, "#last": last}
+    return cells | computed | {"#address": series_address(project_id, row)}
 
 
 def _cell(value: Any) -> Any:
@@ -209,10 +212,12 @@ def _cell(value: Any) -> Any:
     return {True: "yes", False: "no"}[value] if isinstance(value, bool) else value
 
 
-def _tools(info: ProjectInfo, columns: Sequence[project_tables.Column], rows: Sequence[dict]) -> html.Div:
+def _tools(info: ProjectInfo, columns: Sequence[project_tables.Column], n_series: int, n_images: int) -> html.Div:
     one, names = {"project_id": info.id}, [each.name for each in columns]
-    total = sum(row["#n_images"] for row in rows)
-    parts: list[Cell] = [html.H2(f"{number(len(rows))} series, {plural(total, 'picture')}"), html.Div(className="grow")]
+    parts: list[Cell] = [
+        html.H2(f"{number(n_series)} series, {plural(n_images, 'picture')}"),
+        html.Div(className="grow"),
+    ]
     if info.level >= EDITOR:
         parts += [_add_row(one), _add_column(one)]
         if names:

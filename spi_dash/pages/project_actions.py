@@ -10,6 +10,7 @@ from ..services import audit, project_csv, project_series, project_tables, proje
 from ..services.column_kinds import parse_kind
 from ..services.projects import ADMIN, EDITOR, VIEWER
 from .components import plural
+from .project_scope import series_address
 from .settings import read_values, refusal
 from .settings_forms import Answer, Values, done, number, require_user, text
 
@@ -36,7 +37,7 @@ def act(request: dict[str, Any] | None) -> dict[str, Any] | None:
         answer = action(read_values(request))
     except Exception as error:
         answer = refusal(error)
-    return {"n": request.get("n")} | answer
+    return {"n": request.get("n"), "channel": request.get("channel")} | answer
 
 
 def add_project(values: Values) -> Answer:
@@ -104,7 +105,7 @@ def save_row(values: Values) -> Answer:
     except SpiError as error:
         raise _without_index(error) from None
     if "id" in row:
-        return done("")
+        return done("", address=series_address(project_id, stored))
     return done(f"Added {stored['device']}.", "series")
 
 

@@ -3,43 +3,43 @@
 from typing import Any
 
 import dash
-from dash import ClientsideFunction, Input, Output, dcc, html
+from dash import Input, Output, dcc, html
 
 from ..context import current
 from ..services import projects
 from ..services.projects import ProjectInfo, level_name
 from .project_actions import act
-from .settings_forms import Cell, dialog_button, field, require_user, table
+from .project_scope import pictures_link
+from .settings_forms import Cell, changed, dialog_button, field, register_actions, require_user, stores, table
 
 PATH = "/projects"
 NAME = "Projects"
 
 
 class ids:
-    REQUEST = "projects-request"
-    ANSWER = "projects-answer"
-    CHANGED = "projects-changed"
     LIST = "projects-list"
+
+
+CHANNELS = ("projects",)
 
 
 def layout(**_) -> html.Div:
     """Empty; the callback fills it."""
-    stores = [dcc.Store(id=each) for each in (ids.REQUEST, ids.ANSWER, ids.CHANGED)]
     waiting = html.P("Loading\u2026", className="nothing", role="status")
     return html.Div(
-        [*stores, html.Div(waiting, id=ids.LIST)], className="settings projects", **{"data-actions": "projects"}
+        [*stores(CHANNELS, (ids.LIST,)), html.Div(waiting, id=ids.LIST)],
+        className="settings projects",
+        **{"data-actions": "projects"},
     )
 
 
 def register(app: dash.Dash) -> None:
     """The list, and the action that makes a project."""
-    app.callback(Output(ids.ANSWER, "data"), Input(ids.REQUEST, "data"), prevent_initial_call=True)(act)
-    app.clientside_callback(ClientsideFunction("settings", "answered"), Output(ids.CHANGED, "data"),
-                            Input(ids.ANSWER, "data"), prevent_initial_call=True)  # fmt: skip
-    app.callback(Output(ids.LIST, "children"), Input(ids.CHANGED, "data"))(show_list)
+    register_actions(app, act, *CHANNELS)
+    app.callback(Output(ids.LIST, "children"), Input(changed(ids.LIST), "data"))(show_list)
 
 
-def show_list(_changed: dict[str, Any] | None = None) -> list[Cell]:
+def show_list(_changed: int | None = None) -> list[Cell]:
     """My projects; those who may write can make one."""
     user = require_user()
     with current().read() as session:
@@ -53,7 +53,7 @@ def show_list(_changed: dict[str, Any] | None = None) -> list[Cell]:
         says = f"A project lists traps, from when to when they worked, and what you note of them. {then}."
         return [title, html.P(says, className="nothing")]
     rows = [_row(info) for info in found]
-    return [title, table("Projects", ("Name", "You are", "Description", "Notes"), rows, "projects-table")]
+    return [title, table("Projects", ("Name", "You are", "Description", "Notes", ""), rows, "projects-table")]
 
 
 def project_fields(info: ProjectInfo | None = None) -> list[dict[str, Any]]:
@@ -69,4 +69,4 @@ def project_fields(info: ProjectInfo | None = None) -> list[dict[str, Any]]:
 
 def _row(info: ProjectInfo) -> list[Cell]:
     name = dcc.Link(html.B(info.name), href=f"/projects/{info.id}")
-    return [name, level_name(info), info.description or "", info.notes or ""]
+    return [name, level_name(info), info.description or "", info.notes or "", pictures_link(info.id, info.name)]

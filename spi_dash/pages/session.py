@@ -1,15 +1,25 @@
 """Who is looking, and what an answer is made of; with the downloads, what the pages know of Flask."""
 
+import re
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import flask
 
+from ..clock import utcnow
+from ..errors import NotFound
+from ..services import scope
 from ..services.users import UserInfo
 
 
 def current_user() -> UserInfo:
     """The person who is signed in; the gate lets nobody else through."""
     return flask.g.user
+
+
+def find_scope(session: Any, search: str) -> scope.Scope:
+    """What an address means to whoever is looking: a project is one that she may see now."""
+    return scope.resolve(session, scope.parse(search), utcnow(), current_user())
 
 
 def sign_out_token() -> str:
@@ -22,9 +32,19 @@ def request_id() -> str:
     return flask.g.get("request_id", "")
 
 
+def current_path() -> str:
+    """Of the page that is asked for."""
+    return flask.request.path
+
+
 def argument(name: str) -> str:
     """One value of the URL's query, empty when absent."""
     return flask.request.args.get(name, "")
+
+
+def query() -> str:
+    """The whole of the URL's query."""
+    return flask.request.query_string.decode("ascii", "replace")
 
 
 def answer(content: bytes | str, mimetype: str, cache_s: int) -> flask.Response:
@@ -56,4 +76,24 @@ def keep_assets(response: flask.Response) -> flask.Response:
         response.cache_control.no_cache = None
         response.cache_control.max_age = 365 * 86_400
         response.cache_control.immutable = True
+    if flask.request.path == "/assets/icons/spi.svg":  # browsers ask for it at every step of the viewer
+        response.cache_control.no_cache = None
+        response.cache_control.max_age = 86_400
     return response
+
+
+def path_pattern(templates: Iterable[str]) -> re.Pattern[str]:
+    """What paths of these templates look like, `/projects/<project_id>` for one; without a slash at their end."""
+    return re.compile("|".join(re.sub("<[^>]+>", "[^/]+", template) for template in templates))
+
+
+def refuse_unknown_pages(templates: Iterable[str]) -> Callable[[], None]:
+    """For before_request: Dash would answer every address with its first page, and 200."""
+    known = path_pattern(templates)
+
+    def refuse() -> None:
+        request = flask.request
+        if request.endpoint == "/<path:path>" and not known.fullmatch(request.path.rstrip("/")):
+            raise NotFound("there is no page at this address")
+
+    return refuse

@@ -17,7 +17,7 @@ from . import settings_system as system
 from . import settings_users as accounts
 from .failures import describe
 from .session import answer as respond
-from .settings_forms import Answer, is_admin, require_user
+from .settings_forms import Answer, changed, is_admin, register_actions, require_user, stores
 
 PATH = "/settings"
 NAME = "Settings"
@@ -26,9 +26,6 @@ LINKS = (("mine", "You"), ("users", "Users"), ("detector", "Detector"), ("server
 
 
 class ids:
-    REQUEST = "settings-request"
-    ANSWER = "settings-answer"
-    CHANGED = "settings-changed"
     LOG_BEFORE = "settings-log-before"
     DRAWN = "settings-drawn"
     LINKS = "settings-links"
@@ -40,27 +37,31 @@ class ids:
     LOG = "settings-log"
 
 
+CHANNELS = ("settings", "settings-slow")
+SECTIONS = (ids.USERS, ids.DETECTOR, ids.BUNDLES, ids.SERVER, ids.LOG)
+
+
 def layout(**_) -> html.Div:
     """Empty sections; what somebody may see comes from the callbacks."""
-    stores = [dcc.Store(id=each) for each in (ids.REQUEST, ids.ANSWER, ids.CHANGED, ids.LOG_BEFORE, ids.DRAWN)]
+    own = [dcc.Store(id=each) for each in (ids.LOG_BEFORE, ids.DRAWN)]
     waiting = html.P("Loading\u2026", className="nothing", role="status")
-    sections = [html.Div(id=each) for each in (ids.USERS, ids.DETECTOR, ids.BUNDLES, ids.SERVER, ids.LOG)]
+    sections = [html.Div(id=each) for each in SECTIONS]
     title = html.Div([html.H1("Settings"), html.Nav(id=ids.LINKS, **{"aria-label": "Sections"})], className="title-bar")
-    return html.Div([*stores, title, html.Div(waiting, id=ids.MINE), *sections], className="settings")
+    return html.Div(
+        [*stores(CHANNELS, (ids.MINE, *SECTIONS)), *own, title, html.Div(waiting, id=ids.MINE), *sections],
+        className="settings",
+    )
 
 
 def register(app: dash.Dash) -> None:
     """One callback for all actions, one for each section, and the route of the preferences."""
-    app.callback(Output(ids.ANSWER, "data"), Input(ids.REQUEST, "data"), prevent_initial_call=True)(act)
-    app.clientside_callback(ClientsideFunction("settings", "answered"), Output(ids.CHANGED, "data"),
-                            Input(ids.ANSWER, "data"), prevent_initial_call=True)  # fmt: skip
-    app.callback(Output(ids.LINKS, "children"), Output(ids.MINE, "children"), Input(ids.CHANGED, "data"))(show_mine)
+    register_actions(app, act, *CHANNELS)
+    mine_changed, log_changed = (Input(changed(each), "data") for each in (ids.MINE, ids.LOG))
+    app.callback(Output(ids.LINKS, "children"), Output(ids.MINE, "children"), mine_changed)(show_mine)
     for section, show in ((ids.USERS, accounts.show_users), (ids.DETECTOR, detector.show_detector),
                           (ids.BUNDLES, system.show_bundles), (ids.SERVER, system.show_server)):  # fmt: skip
-        app.callback(Output(section, "children"), Input(ids.CHANGED, "data"))(show)
-    app.callback(
-        Output(ids.LOG, "children"), Input(ids.LOG_BEFORE, "data"), Input(ids.CHANGED, "data")
-    )(system.show_log)  # fmt: skip
+        app.callback(Output(section, "children"), Input(changed(section), "data"))(show)
+    app.callback(Output(ids.LOG, "children"), Input(ids.LOG_BEFORE, "data"), log_changed)(system.show_log)
     app.clientside_callback(ClientsideFunction("settings", "drawn"), Output(ids.DRAWN, "data"),
                             Input(ids.MINE, "children"))  # fmt: skip
     app.server.add_url_rule("/settings/preferences.json", "settings_preferences", get_preferences)
@@ -74,7 +75,7 @@ def act(request: dict[str, Any] | None) -> dict[str, Any]:
         answer = find_action(request)(read_values(request))
     except Exception as error:
         answer = refusal(error)
-    return {"n": request.get("n")} | answer
+    return {"n": request.get("n"), "channel": request.get("channel")} | answer
 
 
 def find_action(request: dict[str, Any]) -> Any:
@@ -100,10 +101,8 @@ def refusal(error: Exception) -> Answer:
     return {"error": told["text"], "field": field, "id": "" if isinstance(error, SpiError) else told["id"]}
 
 
-def show_mine(changed: dict[str, Any] | None = None) -> tuple:
+def show_mine(_changed: int | None = None) -> tuple:
     """Links to the sections that there are, and the part that everybody has."""
-    if changed and "mine" not in changed.get("changes", ()):
-        raise dash.exceptions.PreventUpdate
     links = LINKS if is_admin() else ()
     return [html.A(words, href=f"#settings-h-{name}") for name, words in links], mine.show_mine()
 

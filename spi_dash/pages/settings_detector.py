@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from dash import html
-from dash.exceptions import PreventUpdate
 
 from ..clock import LEGACY, utcnow
 from ..context import current
@@ -19,7 +18,6 @@ from .settings_forms import (
     Cell,
     Values,
     act_button,
-    concerns,
     done,
     facts,
     is_admin,
@@ -60,10 +58,8 @@ class Detection:
         return sum(each.images_per_minute for each in self.workers if each.is_alive)
 
 
-def show_detector(changed: Values | None = None) -> list[Cell]:
+def show_detector(_changed: int | None = None) -> list[Cell]:
     """How detection goes; nothing for who is no admin."""
-    if not concerns(changed, "detector"):
-        raise PreventUpdate
     if not is_admin():
         return []
     found, now = read_detection(utcnow()), utcnow()

@@ -4,12 +4,13 @@ A button carries its dialog as JSON; assets/70-settings.js draws it, and calls t
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+import dash
 import flask
-from dash import html
+from dash import ClientsideFunction, Input, Output, dcc, html
 
 from ..errors import InvalidInput, Unauthorized
 from ..services.sign_ins import SignInInfo
@@ -72,9 +73,25 @@ def done(said: str, *changes: str, **more: Any) -> Answer:
     return {"said": said, "changes": list(changes), **more}
 
 
-def concerns(changed: Values | None, section: str) -> bool:
-    """Whether a section is to be drawn (again): at first, or after an action that changed it."""
-    return not changed or section in changed.get("changes", ())
+def changed(section_id: str) -> str:
+    """The store that says when a section is to be drawn again; assets/70-settings.js writes it."""
+    return f"{section_id}-changed"
+
+
+def register_actions(app: dash.Dash, act: Callable[[Values | None], Answer], *channels: str) -> None:
+    """One callback for all actions; each channel has a store for the question and one for the answer."""
+    for channel in channels:
+        request, answer = f"{channel}-request", f"{channel}-answer"
+        app.callback(Output(answer, "data"), Input(request, "data"), prevent_initial_call=True)(act)
+        app.clientside_callback(
+            ClientsideFunction("settings", "answered"), Input(answer, "data"), prevent_initial_call=True
+        )
+
+
+def stores(channels: Sequence[str], sections: Sequence[str]) -> list[dcc.Store]:
+    """What register_actions() and changed() name."""
+    questions = [f"{channel}-{part}" for channel in channels for part in ("request", "answer")]
+    return [dcc.Store(id=each) for each in (*questions, *map(changed, sections))]
 
 
 def field(name: str, label: str, kind: str = "text", **more: Any) -> dict[str, Any]:
@@ -102,9 +119,11 @@ def dialog_button(
     return html.Button(content, type="button", className=className, **{"data-dialog": json.dumps(dialog)}, **named)
 
 
-def act_button(content: str, action: str, values: Values, className: str = "outline", label: str = "") -> html.Button:
-    """A button that does it at once."""
-    act = json.dumps({"action": action, "values": values})
+def act_button(
+    content: str, action: str, values: Values, className: str = "outline", label: str = "", slow: bool = False
+) -> html.Button:
+    """A button that does it at once. `slow`: it takes minutes, and other actions do not wait for it."""
+    act = json.dumps({"action": action, "values": values, "slow": slow})
     named = {"aria-label": label} if label else {}
     return html.Button(content, type="button", className=className, **{"data-act": act}, **named)
 

@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from dash import html
-from dash.exceptions import PreventUpdate
 
 from .. import __version__
 from ..clock import unix_s, utcnow
@@ -19,7 +18,6 @@ from .settings_forms import (
     Cell,
     Values,
     act_button,
-    concerns,
     dialog_button,
     done,
     facts,
@@ -43,10 +41,8 @@ UPLOAD = [
 ]  # fmt: skip
 
 
-def show_bundles(changed: Values | None = None) -> list[Cell]:
+def show_bundles(_changed: int | None = None) -> list[Cell]:
     """The bundles on the server and which is active; nothing for who is no admin."""
-    if not concerns(changed, "bundles"):
-        raise PreventUpdate
     if not is_admin():
         return []
     with current().read() as session:
@@ -54,10 +50,8 @@ def show_bundles(changed: Values | None = None) -> list[Cell]:
     return [_bundles(system.list_bundles(current().storage), active)]
 
 
-def show_server(changed: Values | None = None) -> list[Cell]:
+def show_server(_changed: int | None = None) -> list[Cell]:
     """Sizes and version; nothing for who is no admin."""
-    if not concerns(changed, "server"):
-        raise PreventUpdate
     if not is_admin():
         return []
     spi = current()
@@ -68,7 +62,7 @@ def show_server(changed: Values | None = None) -> list[Cell]:
     return [_server(size, stored, images)]
 
 
-def show_log(before_id: int | None = None, _changed: Values | None = None) -> list[Cell]:
+def show_log(before_id: int | None = None, _changed: int | None = None) -> list[Cell]:
     """A page of the audit log; nothing for who is no admin."""
     if not is_admin():
         return []
@@ -153,7 +147,7 @@ def _use(name: str, is_active: bool) -> Cell:
 
 def _server(size: int, stored: system.StorageSize | None, images: int) -> html.Section:
     verb = "Count now" if stored is None else "Count again"
-    count = act_button(verb, "measure_storage", {}, "outline slow")
+    count = act_button(verb, "measure_storage", {}, "outline slow", slow=True)
     if stored is None:
         files: Cell = ["not counted yet ", count]
     else:

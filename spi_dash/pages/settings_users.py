@@ -4,7 +4,6 @@ import secrets
 from collections.abc import Callable, Sequence
 
 from dash import html
-from dash.exceptions import PreventUpdate
 
 from ..clock import utcnow
 from ..context import current
@@ -17,7 +16,6 @@ from .settings_forms import (
     Answer,
     Cell,
     Values,
-    concerns,
     dialog_button,
     done,
     field,
@@ -40,10 +38,8 @@ PASSWORD = field("password", "Password", "password", autocomplete="new-password"
                  hint="Leave it empty to have one made up. It is shown once.")  # fmt: skip
 
 
-def show_users(changed: Values | None = None) -> list[Cell]:
+def show_users(_changed: int | None = None) -> list[Cell]:
     """The accounts; nothing for who is no admin."""
-    if not concerns(changed, "users"):
-        raise PreventUpdate
     if not is_admin():
         return []
     with current().read() as session:

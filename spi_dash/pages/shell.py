@@ -6,13 +6,13 @@ import dash
 import dash_mantine_components as dmc
 from dash import ClientsideFunction, Input, Output, State, dcc, html
 
-from ..clock import utcnow
 from ..context import current
-from ..services import rollups, scope, zones
+from ..services import projects, rollups, scope, zones
 from ..services.devices import label
 from .components import icon, number, plural
 from .failures import TOAST
-from .session import current_user, is_signed_in, sign_out_token
+from .project_scope import describe_project, project_choices, series_note
+from .session import current_user, find_scope, is_signed_in, sign_out_token
 
 INDEX = """<!DOCTYPE html>
 <html lang="en">
@@ -21,7 +21,7 @@ INDEX = """<!DOCTYPE html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <title>{%title%}</title>
-{%favicon%}
+<link rel="icon" type="image/svg+xml" href="/assets/icons/spi.svg">
 {%css%}
 </head>
 <body>
@@ -47,6 +47,9 @@ THEME = {
 class ids:
     SCOPE = "shell-scope"
     RESOLVED = "shell-resolved"
+    OFFER = "shell-offer"
+    PROJECT = "shell-project"
+    PROJECT_NOTE = "shell-project-note"
     DATES = "shell-dates"
     TYPED = "shell-typed"
     TYPED_PROBLEM = "shell-typed-problem"
@@ -66,6 +69,7 @@ def layout() -> dmc.MantineProvider:
     stores = [
         dcc.Store(id=ids.SCOPE),
         dcc.Store(id=ids.RESOLVED),
+        dcc.Store(id=ids.OFFER),
         dcc.Store(id=ids.TOAST),
         dcc.Store(id=ids.TOAST_SHOWN),
     ]
@@ -82,27 +86,17 @@ def register(app: dash.Dash) -> None:
     app.clientside_callback(
         ClientsideFunction("scope", "read"), Output(ids.SCOPE, "data"), Input("_pages_location", "search")
     )
+    app.callback(Output(ids.RESOLVED, "data"), Input(ids.SCOPE, "data"), prevent_initial_call=True)(show_scope)
     app.callback(
-        Output(ids.RESOLVED, "data"),
         Output(ids.DEVICES, "children"),
         Output(ids.DETECTOR, "data"),
         Output(ids.ZONE, "data"),
-        Output(ids.ZONE_NOTE, "children"),
-        Input(ids.SCOPE, "data"),
-        State(ids.RESOLVED, "data"),
+        Output(ids.PROJECT, "data"),
+        Input(ids.OFFER, "data"),
         prevent_initial_call=True,
-    )(show_scope)
-    app.clientside_callback(
-        ClientsideFunction("scope", "show"),
-        Output(ids.DATES, "value"),
-        Output(ids.DEVICES, "value"),
-        Output(ids.DETECTOR, "value"),
-        Output(ids.ZONE, "value"),
-        Output(ids.DEVICES_BUTTON, "children"),
-        Input(ids.RESOLVED, "data"),
-        prevent_initial_call=True,
-    )
-    for control in (ids.DATES, ids.DEVICES, ids.DETECTOR, ids.ZONE):
+    )(offer_choices)
+    app.clientside_callback(ClientsideFunction("scope", "show"), Input(ids.RESOLVED, "data"), prevent_initial_call=True)
+    for control in (ids.DATES, ids.DEVICES, ids.DETECTOR, ids.ZONE, ids.PROJECT):
         app.clientside_callback(
             ClientsideFunction("scope", control.removeprefix("shell-")),
             Input(control, "value"),
@@ -116,18 +110,25 @@ def register(app: dash.Dash) -> None:
     )  # fmt: skip
 
 
-def show_scope(data: dict, before: dict | None = None) -> tuple:
-    """The choices of the scope bar, where they are others than before, and the range that the URL means now."""
+def show_scope(data: dict) -> dict:
+    """What the URL means now. Controls are no outputs of it: all would be drawn anew with each question and answer."""
+    found, mine = _find(data["search"])
+    notes = {"zone_note": _zone_note(found), "project_note": series_note(found.project)}
+    return describe_scope(found) | {"projects": project_choices(mine, found.project)} | notes
+
+
+def offer_choices(data: dict) -> tuple:
+    """What the controls of the scope bar offer; asked for when that is not as before."""
+    found, mine = _find(data["search"])
+    offered = project_choices(mine, found.project)
+    return _device_choices(found), _detector_choices(found), _zone_choices(found), offered
+
+
+def _find(search: str) -> tuple[scope.Scope, list[projects.ProjectInfo]]:
     spi = current()
     rollups.refresh(spi.begin, spi.read)
     with spi.read() as session:
-        found = scope.resolve(session, scope.parse(data["search"]), utcnow())
-    resolved, same = describe_scope(found), dash.no_update
-    zone = (same if before is not None and before["clock"] == resolved["clock"] and before["site"] == resolved["site"]
-            else _zone_choices(found))  # fmt: skip
-    if before is not None and before["choices"] == resolved["choices"]:
-        return resolved, same, same, zone, _zone_note(found)
-    return resolved, _device_choices(found), _detector_choices(found), zone, _zone_note(found)
+        return find_scope(session, search), projects.list_projects(session, current_user())
 
 
 def describe_scope(found: scope.Scope) -> dict:
@@ -141,6 +142,7 @@ def describe_scope(found: scope.Scope) -> dict:
         "detector": found.detector.key if found.detector else "",
         "devices": [info.device for info in found.devices],
         "total": len(found.all_devices),
+        "project": describe_project(found.project),
         "choices": _fingerprint(found),
     }
 
@@ -148,7 +150,7 @@ def describe_scope(found: scope.Scope) -> dict:
 def _fingerprint(found: scope.Scope) -> int:
     """Another number where other choices are offered."""
     traps = [(info.device, info.name, info.n_images) for info in found.all_devices]
-    return crc32(repr((traps, found.detectors, _clock(found))).encode())
+    return crc32(repr((traps, found.detectors)).encode())
 
 
 def _clock(found: scope.Scope) -> str:
@@ -202,8 +204,19 @@ def _scope_bar() -> html.Div:
     note = html.Span(
         id=ids.ZONE_NOTE, className="zone-note", title="Times are those of the zone where most traps stand."
     )
-    parts = [dates, group, _typed_range(), _device_menu(), detector, zone, note, html.Div(className="grow"), link]
+    parts = [_project_choice(), dates, group, _typed_range(), _device_menu(), detector, zone, note,
+             html.Div(className="grow"), link]  # fmt: skip
     return html.Section(parts, className="scope-bar", **{"aria-label": "Scope"})
+
+
+def _project_choice() -> html.Div:
+    """Not there for who has no project: assets/20-scope.js shows it."""
+    choice = dmc.Select(id=ids.PROJECT, data=[], size="xs", allowDeselect=False, searchable=True, className="project",
+                        nothingFoundMessage="no such project", leftSection=icon("project"),
+                        comboboxProps={"width": 280, "position": "bottom-start"},
+                        **{"aria-label": "Project"})  # fmt: skip
+    note = html.Span(id=ids.PROJECT_NOTE, className="project-note")
+    return html.Div([choice, note], className="project-choice", hidden=True)
 
 
 def _typed_range() -> html.Div:

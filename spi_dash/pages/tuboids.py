@@ -1,19 +1,22 @@
 """Tuboids: insects followed over several pictures, as small films; assets/85-tuboids.js draws them."""
 
+import json
 import math
 from dataclasses import replace
 from typing import Any
+from zlib import crc32
 
 import dash
 from dash import ClientsideFunction, Input, Output, State, dcc, html
 
 from ..clock import utcnow
 from ..context import current
-from ..errors import SpiError
-from ..services import rollups, scope, tuboid_gallery
-from ..services.tuboid_gallery import SEPARATOR, UNLABELLED, Counts, Path, View
+from ..services import rollups, scope, tuboid_gallery, tuboid_index
+from ..services.tuboid_gallery import SEPARATOR, UNLABELLED, Counts, View
+from ..services.tuboid_index import Path
 from . import session as edge
-from .components import icon, number, plural
+from .components import day_in_zone, icon, number, plural
+from .project_scope import explain_no_tuboids, name_project
 from .shell import ids as shell_ids
 
 PATH = "/tuboids"
@@ -24,6 +27,7 @@ OPEN_DEPTH = 2  # of the tree of taxa, besides what leads to the chosen one
 
 class ids:
     DATA = "tuboids-data"
+    CHANGE = "tuboids-change"
     DRAWN = "tuboids-drawn"
     SUMMARY = "tuboids-summary"
     EMPTY = "tuboids-empty"
@@ -41,6 +45,7 @@ def layout(**_) -> html.Div:
     return html.Div(
         [
             dcc.Store(id=ids.DATA),
+            dcc.Store(id=ids.CHANGE),
             dcc.Store(id=ids.DRAWN),
             html.H1("Tuboids", className="only-read"),
             html.Div([summary, html.Div([play, labels], className="film-tools")], className="summary-bar"),
@@ -54,60 +59,93 @@ def layout(**_) -> html.Div:
 
 
 def register(app: dash.Dash) -> None:
-    """One answer per address, and the route of the pictures."""
+    """One answer per address, the route of the pictures, and that of the counts, which few people open."""
     app.callback(
-        Output(ids.DATA, "data"), Output(ids.SUMMARY, "children"), Output(ids.EMPTY, "children"),
-        Output(ids.FILTERS, "children"), Input(shell_ids.SCOPE, "data"),
+        Output(ids.CHANGE, "data"), Output(ids.DATA, "data"), Output(ids.SUMMARY, "children"),
+        Output(ids.EMPTY, "children"), Output(ids.FILTERS, "children"), Input(shell_ids.SCOPE, "data"),
+        State(ids.DRAWN, "data"),
     )(show_tuboids)  # fmt: skip
     app.clientside_callback(
         ClientsideFunction("tuboids", "draw"), Output(ids.DRAWN, "data"), Input(ids.DATA, "data"),
         Input(shell_ids.RESOLVED, "data"), State(ids.DRAWN, "data"),
     )  # fmt: skip
+    app.clientside_callback(ClientsideFunction("tuboids", "hold"), Input(ids.CHANGE, "data"))
     app.server.add_url_rule("/tuboids/<tuboid_id>/<what>.jpg", "tuboids_picture", get_picture)
+    app.server.add_url_rule("/tuboids/counts.json", "tuboids_counts", get_counts)
 
 
-def show_tuboids(data: dict | None) -> tuple:
-    """The films of one page, what they are made of, what to do when there are none, the filters."""
+def show_tuboids(data: dict | None, drawn: list | None = None) -> tuple:
+    """The change that is shown, the films of one page, what they are made of, what to do without any, the filters.
+
+    `drawn` begins with the print of what the browser shows. Where it asks because something changed somewhere, and this
+    page is still the same, only the number of the change goes back.
+    """
     if data is None:
         raise dash.exceptions.PreventUpdate
-    spi = current()
-    rollups.refresh(spi.begin, spi.read)
-    with spi.read() as session:
-        query = scope.parse(data["search"])
-        found = scope.resolve(session, query, utcnow())
-        view = tuboid_gallery.make_view(data["search"], query, found)
-        counts = tuboid_gallery.count_tuboids(session, view)
-        whole = counts if not view.filtered else tuboid_gallery.count_tuboids(session, replace(view, taxon="", trap=""))
-        pages = max(1, math.ceil(counts.n / tuboid_gallery.PER_PAGE))
+    refresh()
+    with current().read() as session:
+        change = tuboid_index.counted_number(session)  # before the rows: they are no older than it
+        found, view = read_view(session, data["search"])
+        groups = tuboid_gallery.group_tuboids(session, view)
+        counts, pages = _count(groups, view)
         view = replace(view, page=min(view.page, pages))
         cards = [tuboid_gallery.pack_card(card) for card in tuboid_gallery.list_cards(session, view)]
-        slots = tuboid_gallery.count_slots(session, view)
-        newest_s = tuboid_gallery.find_newest_s(session, view.devices) if whole.n == 0 else None
-    packed = {"cards": cards, "page": view.page, "pages": pages, "search": data["search"], "slots": slots}
-    if whole.n == 0:
-        return packed, [], explain_nothing(newest_s, bool(view.devices)), []
-    return packed, summarise(view, counts, whole), [], _filters(view, counts)
+        newest_s = None if groups else tuboid_gallery.find_newest_s(session, view)
+    packed = {"cards": cards, "page": view.page, "pages": pages, "search": data["search"]}
+    packed["print"] = crc32(repr((packed, view, found.project, sorted(groups.items()), newest_s)).encode())
+    if data.get("since") and drawn and drawn[0] == packed["print"]:
+        return change, *[dash.no_update] * 4
+    if not groups:
+        return change, packed, [], explain_nothing(found, newest_s, bool(view.devices)), []
+    whole, _ = _count(groups, replace(view, taxon="", trap=""))
+    return change, packed, summarise(found, view, counts, whole), [], _filters(view, counts)
+
+
+def refresh() -> None:
+    """What was written until now is in what is read afterwards; of very much, a part."""
+    spi = current()
+    rollups.refresh(spi.begin, spi.read)
+    tuboid_index.refresh(spi.begin, spi.read)
+
+
+def read_view(session: Any, search: str) -> tuple[scope.Scope, View]:
+    """What the page's address asks for."""
+    found = edge.find_scope(session, search)
+    return found, tuboid_gallery.make_view(search, scope.parse(search), found)
 
 
 def get_picture(tuboid_id: str, what: str) -> Any:
     """The way to the tiles or to the context of a tuboid."""
     spi = current()
-    try:
-        with spi.read() as session:
-            key = tuboid_gallery.get_picture_key(session, tuboid_id, what)
-    except SpiError as error:
-        return {"error": {"code": error.code, "message": error.message}}, error.status
+    with spi.read() as session:
+        key = tuboid_gallery.get_picture_key(session, tuboid_id, what)
     return edge.go(spi.storage.signer("", utcnow())(key), LINK_CACHE_S)
 
 
-def summarise(view: View, counts: Counts, whole: Counts) -> list:
+def get_counts() -> Any:
+    """How many began per day and per hour of the day, in the zone of the page; `tz` names the reader's."""
+    refresh()
+    with current().read() as session:
+        found, view = read_view(session, edge.query())
+        taxa = tuboid_gallery.count_times(session, view, tuboid_gallery.offset_s(found, edge.argument("tz")))
+    counts = {"start": found.start_s, "end": found.end_s, "taxa": taxa}
+    return edge.answer(json.dumps(counts, separators=(",", ":")), "application/json", 0)
+
+
+def _count(groups: tuboid_gallery.Groups, view: View) -> tuple[Counts, int]:
+    """With how many pages they fill."""
+    counts = tuboid_gallery.count_tuboids(groups, view)
+    return counts, max(1, math.ceil(counts.n / tuboid_gallery.PER_PAGE))
+
+
+def summarise(found: scope.Scope, view: View, counts: Counts, whole: Counts) -> list:
     """Every count with what it is made of."""
     labelled = whole.n - whole.n_unlabelled
     parts: list = [html.B(number(counts.n))]
     if view.filtered:
         parts.append(f" of {number(whole.n)}")
     parts.append(f" {'tuboid' if whole.n == 1 else 'tuboids'} that began in these dates")
-    parts.append(f", of {plural(len(whole.traps), 'trap')}")
+    parts += [*name_project(found, " and in project "), f", of {plural(len(whole.traps), 'trap')}"]
     parts.append(f" \u00b7 {number(labelled)} of {number(whole.n)} have a label; the newest of each counts")
     if view.filtered:
         parts.append(html.Button("Clear filters", className="plain clear tuboid-filter",
@@ -115,16 +153,18 @@ def summarise(view: View, counts: Counts, whole: Counts) -> list:
     return parts
 
 
-def explain_nothing(newest_s: int | None, some_traps: bool) -> html.Div:
+def explain_nothing(found: scope.Scope, newest_s: int | None, some_traps: bool) -> html.Div:
     """An empty state that says the next step."""
     card = html.Div(className="empty-card")
+    if newest_s is None and (lost := explain_no_tuboids(found, some_traps)) is not None:
+        return lost
     if newest_s is None:
         title = "No tuboids of these traps" if some_traps else "No tuboids yet"
         text = ("Choose other traps above." if some_traps else
                 "A tuboid is one insect, followed over several pictures. They appear here as soon as a program "
                 "that follows insects uploads them.")  # fmt: skip
         return html.Div([card, html.H2(title), html.P(text)], className="empty")
-    text = ["The newest began on ", html.B(f"{scope.moment(newest_s):%-d %b %Y}"), " (UTC)."]
+    text = ["The newest began on ", day_in_zone(newest_s), "."]
     there = html.Button("Go there", className="filled go-newest", **{"data-newest": str(newest_s)})
     return html.Div([card, html.H2("No tuboids in these dates"), html.P(text), there], className="empty")
 

@@ -25,6 +25,7 @@ FOLDERS = {"data": ("data", "config"), "model": ("output", "config")}
 OpenSession = Callable[[], AbstractContextManager[Session]]
 WHATS = ("all", "data", "model")
 DETECTOR_BUNDLE = "universal-insect-detector"
+LATE_S = 2  # a file may be this much younger than its checksums: they are recorded in whole seconds, by another clock
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +103,8 @@ def stored_checksums(
 ) -> dict[str, tuple[Checksums, float]]:
     """Checksums and time of last change (UNIX s) of stored files, by key.
 
-    As recorded at the upload; files that came another way are read once, while no transaction is open.
+    As recorded at the upload; files that came another way, or were replaced so, are read once, while no transaction
+    is open.
     """
     with read() as session:
         known = {info.key: _find_checksums(session, info) for info in infos}
@@ -144,8 +146,8 @@ def _is_listed(path: str, what: str) -> bool:
 
 def _find_checksums(session: Session, info: FileInfo) -> tuple[Checksums, float] | None:
     row = session.get(ObjectChecksum, info.key)
-    if row is None or row.size != info.size:
-        return None
+    if row is None or row.size != info.size or info.modified_at > row.modified_at + LATE_S:
+        return None  # not read yet, or replaced by another program since
     return Checksums(size=row.size, md5=row.md5, etag_8m=row.etag_8m, etag_15m=row.etag_15m), row.modified_at
 
 

@@ -67,6 +67,10 @@ def check_password(
         decoy = _decoy(session, secret_key, username)
     with cache.turn(key):
         is_right = cache.find(key, stored, now)
+        if is_right is None and cache.knows(key):  # of another stored hash: it was upgraded while we waited
+            with read() as session:
+                user, stored = _find_login(session, username)
+            is_right = cache.find(key, stored, now)
         if is_right is not None:  # found while we waited
             return _known(user, is_right)
         is_right = _verify(stored, decoy, password)
@@ -78,7 +82,7 @@ def check_password(
     if has_failed:
         with contextlib.suppress(Unavailable), begin() as session:  # a busy database must not refuse who is right
             throttle.clear_failures(session, secret_key, username, address)
-    if user is not None and needs_upgrade(stored):
+    if user is not None and not cache.keep_hashes and needs_upgrade(stored):
         cache.keep(key, _upgrade(begin, user.id, stored, password), True, now)
     return _known(user, is_right)
 

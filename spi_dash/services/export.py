@@ -6,6 +6,7 @@ from datetime import datetime
 from .export_columns import COLUMNS
 from .export_csv import header
 from .export_query import View
+from .project_scope import ProjectScope
 from .scope import Scope, moment
 
 TIMES = {
@@ -64,12 +65,27 @@ with empty cells for them. To count insects, take the rows in which `newest_labe
 
 
 def file_name(scope: Scope, view: View, what: str, ending: str, now: datetime) -> str:
-    """Plain ASCII: what, which days (UTC), which traps, filtered or not, and the day it was made."""
+    """Plain ASCII: what, which project, which days (UTC), which traps, filtered or not, and the day it was made."""
     devices = [info.device for info in scope.devices]
     traps = devices[0] if len(devices) == 1 else f"{len(devices)}-traps"
     days = f"{moment(scope.start_s):%Y-%m-%d}_to_{moment(scope.end_s - 1):%Y-%m-%d}"
-    parts = [what, days, traps, *(["filtered"] if view.filters else []), f"made-{now:%Y-%m-%d}"]
+    parts = [
+        what,
+        *project_part(scope.project),
+        days,
+        traps,
+        *(["filtered"] if view.filters else []),
+        f"made-{now:%Y-%m-%d}",
+    ]
     return "_".join(re.sub(r"[^0-9A-Za-z.-]+", "-", part) if part != days else part for part in parts) + ending
+
+
+def project_part(project: ProjectScope | None) -> list[str]:
+    """Which project, in plain ASCII, for the name of a file: `project-7-orchard`."""
+    if project is None or project.info is None:
+        return []
+    name = re.sub(r"[^0-9A-Za-z]+", "-", project.name).strip("-")
+    return [f"project-{project.info.id}" + (f"-{name}" if name else "")]
 
 
 def data_dictionary() -> str:

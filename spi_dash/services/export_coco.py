@@ -93,14 +93,22 @@ def _annotations(
     for rows in _partitions(session, scope, view, newest, columns, ANNOTATIONS_PER_PIECE):
         piece = []
         for image_id, text in rows:
-            for element in orjson.loads(text or "{}").get("annotations", []):
-                if (outline := outline_of(element)) is None:
-                    continue
+            for name, outline in _read_outlines(text):
                 number += 1
-                category = categories.setdefault(str(element.get("name") or "annotation"), len(categories) + 1)
+                category = categories.setdefault(name, len(categories) + 1)
                 piece.append(orjson.dumps({"id": number, "image_id": image_id, "category_id": category, **outline}))
         if piece:
             yield b",".join(piece)
+
+
+def _read_outlines(text: str | None) -> list[tuple[str, dict[str, Any]]]:
+    """The class and outline of each insect; none where the text cannot be read: older servers stored whatever came."""
+    try:
+        elements = orjson.loads(text or "{}").get("annotations", [])
+        found = [(str(each.get("name") or "annotation"), outline_of(each)) for each in elements]
+    except (ValueError, TypeError, LookupError, AttributeError):
+        return []
+    return [(name, outline) for name, outline in found if outline is not None]
 
 
 def _partitions(session: Session, scope: Scope, view: View, newest: int, columns: tuple, size: int) -> Iterator[Any]:
@@ -131,4 +139,5 @@ def _info(scope: Scope, now: datetime) -> dict[str, Any]:
         "start": utc_text(scope.start_s),
         "end": utc_text(scope.end_s),
         "devices": [info.device for info in scope.devices],
+        **({"project": scope.project.name} if scope.project else {}),
     }

@@ -12,7 +12,7 @@ from sqlalchemy.sql.functions import GenericFunction
 
 from ..errors import InvalidInput
 from ..models import Image
-from .export_columns import COLUMNS, Column
+from .export_columns import COLUMNS, Kind
 from .export_query import View, select_images
 from .scope import Scope, moment
 from .zones import list_offsets, load_zone
@@ -75,7 +75,7 @@ def write_csv(session: Session, scope: Scope, view: View, zone: str) -> Iterator
     Raises:
         InvalidInput: nobody knows the zone.
     """
-    columns = [_line(offset_s(scope, zone), _zone(scope, zone).key)]
+    columns = [_line(offset_s(scope, zone), zone_of(scope, zone).key)]
     query = select_images(scope, view, columns, {column.joined for column in COLUMNS}).order_by(*view.order)
     wait_for_slow_readers(session)
     yield (",".join(header()) + "\r\n").encode()
@@ -101,7 +101,7 @@ def wait_for_slow_readers(session: Session) -> None:
 
 def offset_s(scope: Scope, zone: str) -> sa.ColumnElement[int]:
     """Seconds from UTC to the scope's zone at the time of an image, as SQL."""
-    clocks = _zone(scope, zone)
+    clocks = zone_of(scope, zone)
     first_s = min((info.first_s for info in scope.devices), default=scope.start_s)
     spans = list_offsets(clocks, max(scope.start_s, first_s), scope.end_s)
     later = [(Image.datetime >= moment(from_s), sa.literal_column(str(offset))) for from_s, offset in spans[:0:-1]]
@@ -109,7 +109,8 @@ def offset_s(scope: Scope, zone: str) -> sa.ColumnElement[int]:
     return sa.case(*later, else_=first) if later else first
 
 
-def _zone(scope: Scope, reader: str) -> ZoneInfo:
+def zone_of(scope: Scope, reader: str) -> ZoneInfo:
+    """The zone in which a scope is read; `reader` names that of the browser."""
     if scope.zone != "reader":
         return scope.site.info if scope.zone == "site" else ZoneInfo("UTC")
     try:
@@ -121,17 +122,16 @@ def _zone(scope: Scope, reader: str) -> ZoneInfo:
 def _line(offset: sa.ColumnElement[int], zone: str) -> sa.ColumnElement[str]:
     taken = [time_in_zone(Image.datetime, sa.literal_column("0")), time_in_zone(Image.datetime, offset)]
     hours = sa.func.round(offset / sa.literal_column("3600.0"), 2)
-    return csv_line(*taken, hours, sa.literal(zone), *map(_cell, COLUMNS[1:]))
+    return csv_line(*taken, hours, sa.literal(zone), *(cell(column.value, column.kind) for column in COLUMNS[1:]))
 
 
-def _cell(column: Column) -> sa.ColumnElement:
+def cell(value: Any, kind: Kind) -> sa.ColumnElement:
     """Text is quoted, and no spreadsheet takes it for a formula; numbers stay numbers."""
-    value = column.value
-    if column.kind == "time":
+    if kind == "time":
         return time_in_zone(value, sa.literal_column("0"))
-    if column.kind == "flag":
+    if kind == "flag":
         return sa.case((value.is_(sa.true()), "true"), (value.is_(sa.false()), "false"))
-    if column.kind == "number":
+    if kind == "number":
         return value
     harmless = sa.case((sa.func.substr(value, 1, 1).in_(FORMULA_STARTS), sa.literal("'").concat(value)), else_=value)
     return sa.literal('"').concat(sa.func.replace(harmless, '"', '""')).concat('"')

@@ -9,12 +9,15 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from ..errors import InvalidInput
-from ..models import AnnotationBucket, Device, Image, ImageBucket, UidAnnotation, User
+from ..models import Device, Image, UidAnnotation, User
 from .export_columns import BY_KEY, COLUMNS, Column
-from .rollups import HOUR_S, unix_time
+from .rollups import unix_time
 from .scope import Scope, moment
+from .span_counts import count_devices, count_found
+from .spans import in_spans
 
 MAX_BLOCK, MAX_TEXT, MAX_CONDITIONS = 500, 200, 10
+SORTED_AT_ONCE = 50_000  # pictures; more are better read in the order of time, and asked whether they are in scope
 NEWEST_FIRST = (("time", "desc"),)
 TEXT_TESTS: dict[str, Callable[[sa.ColumnElement, str], sa.ColumnElement[bool]]] = {
     "contains": lambda text, value: text.contains(value, autoescape=True),
@@ -85,15 +88,16 @@ def list_block(session: Session, scope: Scope, view: View, start: int, end: int)
 
 
 def count_rows(session: Session, scope: Scope, view: View) -> int:
-    """How many rows the table has."""
+    """How many rows the table has. Of a whole project, from what Explore reads."""
+    if scope.project is not None and not view.filters:
+        return sum(each.n_images for each in count_devices(session, scope.spans).values())
     return session.scalar(select_images(scope, view, [sa.func.count()])) or 0
 
 
 def count_view(session: Session, scope: Scope, view: View) -> Counts:
     """What the rows of the table are made of."""
-    whole_hours = scope.start_s % HOUR_S == 0 == scope.end_s % HOUR_S
-    if whole_hours and not view.filters:
-        return _count_hours(session, scope)
+    if not view.filters:
+        return _count_all(session, scope)
     found = UidAnnotation
     numbers = [sa.func.count(), sa.func.count(found.id), sa.func.sum(found.n_objects),
                sa.func.count(sa.distinct(Image.device))]  # fmt: skip
@@ -131,25 +135,19 @@ def by_detector(scope: Scope) -> sa.ColumnElement[bool]:
 
 def in_scope(scope: Scope) -> list[sa.ColumnElement[bool]]:
     conditions = [Image.datetime >= moment(scope.start_s), Image.datetime < moment(scope.end_s)]
-    if len(scope.devices) < len(scope.all_devices):  # of all of them, the index by time is the better one
+    if scope.project is not None:
+        few = sum(info.n_images for info in scope.devices) <= SORTED_AT_ONCE
+        conditions.append(in_spans(Image.device, Image.datetime, scope.spans, by_index=few))
+    elif len(scope.devices) < len(scope.all_devices):  # of all of them, the index by time is the better one
         conditions.append(Image.device.in_([info.device for info in scope.devices]))
     return conditions
 
 
-def _count_hours(session: Session, scope: Scope) -> Counts:
+def _count_all(session: Session, scope: Scope) -> Counts:
     """From what Explore reads: a million rows need not be looked at."""
-    i, a = ImageBucket, AnnotationBucket
-    devices = [info.device for info in scope.devices]
-
-    def of(table: Any, *numbers: sa.ColumnElement) -> sa.Select:
-        mine = (table.span_s == HOUR_S, table.device.in_(devices))
-        return sa.select(*numbers).where(*mine, table.start_s >= scope.start_s, table.start_s < scope.end_s)
-
-    images = session.execute(of(i, sa.func.sum(i.n_images), sa.func.count(sa.distinct(i.device)))).one()
+    found, spans = count_devices(session, scope.spans), scope.spans
     detector_id = scope.detector.id if scope.detector else 0
-    numbers = of(a, sa.func.sum(a.n_annotated), sa.func.sum(a.sum_objects))
-    found = session.execute(numbers.where(a.detector_id == detector_id)).one()
-    return Counts(*(int(number or 0) for number in (images[0], *found, images[1])))
+    return Counts(sum(each.n_images for each in found.values()), *count_found(session, spans, detector_id), len(found))
 
 
 def _column(key: Any, field: str) -> Column:

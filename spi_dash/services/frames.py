@@ -1,12 +1,11 @@
-"""Single frames: thumbnails in strips, a frame with its outlines, its neighbours, what is new on it."""
+"""Single frames: thumbnails in strips, a frame with its outlines, what is new on it."""
 
 import io
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import shapely
 import sqlalchemy as sa
 from PIL import Image as Picture
 from sqlalchemy.orm import Session
@@ -17,16 +16,23 @@ from ..models import Image, UidAnnotation, User
 from ..storage import Storage
 from ..trap_image import corrected, looks_swapped
 from .images import image_key
-from .rollups import unix_time
+from .outlines import find_new
 from .rows import MEASURED, SUFFIX, plausible
 from .scope import Detector, list_detectors, moment
 
 SIZES = {"mini": "thumbnail-mini", "thumbnail": "thumbnail", "original": "image"}
 CELL_PX = (128, 96)
 MAX_CELLS = 64
-FRAMES_PER_WINDOW = 1000
 MIN_POINTS = 3  # fewer are no outline
-SAME_OVERLAP = 0.15  # of the smaller outline: insects on glue hardly move, their outlines wander with the light
+
+
+@dataclass(frozen=True)
+class Outlines:
+    """What an annotation draws: flat lists x, y, x, y in pixels of the original, and what each is called."""
+
+    flat: list[list[int]]
+    names: list[str]
+    unread: bool  # nothing could be made of the annotation, which is not the same as nothing found
 
 
 def picture_key(device: str, taken_s: int, size: str) -> str:
@@ -63,21 +69,6 @@ def draw_strip(storage: Storage, device: str, moments: Sequence[int]) -> bytes:
     return file.getvalue()
 
 
-def list_moments(session: Session, device: str, around: str) -> dict[str, Any]:
-    """Up to FRAMES_PER_WINDOW frames on either side of a moment, in order, and whether there are more."""
-    try:
-        middle = moment(int(around))
-    except (ValueError, OverflowError):
-        raise InvalidInput("`around` is a UNIX time", field="around") from None
-    second = unix_time(Image.datetime)
-    mine = sa.select(second).where(Image.device == device).limit(FRAMES_PER_WINDOW)
-    before = session.scalars(mine.where(Image.datetime < middle).order_by(Image.datetime.desc())).all()
-    after = session.scalars(mine.where(Image.datetime >= middle).order_by(Image.datetime)).all()
-    ends = sa.select(sa.func.min(second), sa.func.max(second)).where(Image.device == device)
-    first_s, last_s = session.execute(ends).one()
-    return {"device": device, "moments": [*reversed(before), *after], "first": first_s, "last": last_s}
-
-
 def get_frame(session: Session, device: str, taken_s: int, detector_key: str, compare_key: str = "") -> dict[str, Any]:
     """One frame as the viewer shows it. Outlines are flat lists x, y, x, y in pixels of the original.
 
@@ -94,15 +85,16 @@ def get_frame(session: Session, device: str, taken_s: int, detector_key: str, co
     earlier = sa.select(Image).where(Image.device == device, Image.datetime < image.datetime)
     previous = session.scalars(earlier.order_by(Image.datetime.desc()).limit(1)).first()
     before = _annotation(session, previous.id, detector) if previous is not None else None
-    outlines = read_outlines(annotation)
-    known = annotation is not None and before is not None
+    found, earlier = read_outlines(annotation), read_outlines(before)
+    known = annotation is not None and before is not None and not found.unread and not earlier.unread
     return {
         "compared": _compare(session, image.id, detector, compare_key),
         **_details(session, image),
         "detector": _made_by(annotation),
-        "outlines": outlines,
-        "names": [each.get("name", "") for each in _elements(annotation) if len(each.get("contour", [])) >= MIN_POINTS],
-        "new": find_new(outlines, read_outlines(before)) if known else None,
+        "outlines": found.flat,
+        "names": found.names,
+        "unread": found.unread,
+        "new": find_new(found.flat, earlier.flat) if known else None,
     }
 
 
@@ -111,42 +103,25 @@ def _compare(session: Session, image_id: int, first: Detector | None, key: str) 
     if second is None or second == first:
         return None
     annotation = _annotation(session, image_id, second)
-    outlines = read_outlines(annotation)
-    return {"version": second.version, "detector": _made_by(annotation), "outlines": outlines}
+    return {"version": second.version, "detector": _made_by(annotation), "outlines": read_outlines(annotation).flat}
 
 
-def find_new(outlines: Sequence[Sequence[int]], earlier: Sequence[Sequence[int]]) -> list[int]:
-    """Indexes of the outlines that share less than SAME_OVERLAP of their area with each of the earlier ones.
+def read_outlines(annotation: UidAnnotation | None) -> Outlines:
+    """The contours of an annotation; those of fewer than three points are no outlines, as are all of an unreadable one.
 
-    The share is of the smaller of two outlines: one insect is often outlined in parts, and parts grow together.
+    Older servers stored whatever came.
     """
-    if not outlines or not earlier:
-        return list(range(len(outlines)))
-    now, then = _shapes(outlines), _shapes(earlier)
-    mine, theirs = shapely.STRtree(then).query(now, predicate="intersects")
-    shared = shapely.area(shapely.intersection(now[mine], then[theirs]))
-    smaller = np.minimum(shapely.area(now[mine]), shapely.area(then[theirs]))
-    known = mine[shared >= SAME_OVERLAP * smaller]
-    return np.setdiff1d(np.arange(len(outlines)), known).tolist()
+    try:
+        elements = json.loads(annotation.json)["annotations"] if annotation is not None and annotation.json else []
+        named = [(_flatten(each.get("contour", [])), str(each.get("name", ""))) for each in elements]
+    except (ValueError, TypeError, LookupError, AttributeError, OverflowError):
+        return Outlines([], [], unread=True)
+    drawn = [(flat, name) for flat, name in named if len(flat) >= 2 * MIN_POINTS]
+    return Outlines([flat for flat, _ in drawn], [name for _, name in drawn], unread=False)
 
 
-def read_outlines(annotation: UidAnnotation | None) -> list[list[int]]:
-    """The contours of an annotation, flat; those of fewer than three points are no outlines."""
-    contours = [each.get("contour", []) for each in _elements(annotation)]
-    return [[int(v) for point in contour for v in point[0]] for contour in contours if len(contour) >= MIN_POINTS]
-
-
-def _elements(annotation: UidAnnotation | None) -> list[dict]:
-    return json.loads(annotation.json).get("annotations", []) if annotation is not None and annotation.json else []
-
-
-def _shapes(outlines: Sequence[Sequence[int]]) -> np.ndarray:
-    """Valid polygons that cover their outlines, also where these cross themselves; points and lines get a width."""
-    rings = [shapely.linearrings(np.array(each, float).reshape(-1, 2)) for each in outlines]
-    shapes = shapely.make_valid(shapely.polygons(rings))
-    flat = shapely.area(shapes) < 1
-    shapes[flat] = shapely.buffer(shapes[flat], 1)
-    return shapes
+def _flatten(contour: Sequence[Sequence]) -> list[int]:
+    return [round(value) for ((x, y),) in contour for value in (x, y)]
 
 
 def _at(device: str, taken_s: int) -> sa.Select:

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from ..contract import API_VERSION, NewLabel, Style, TuboidKey
-from ..errors import Conflict, NotFound
+from ..errors import Conflict, NotFound, SpiError
 from ..models import ItcLabel, TiledTuboid
 from ..sql import time_text
 
@@ -19,26 +19,29 @@ RANKS = ("type", "order", "family", "genus", "species")
 
 def add_labels(
     session: Session, labels: Sequence[NewLabel], user_id: int | None, now: datetime
-) -> list[dict[str, Any]]:
-    """Store labels: all of them or none.
+) -> tuple[list[dict[str, Any]], SpiError | None]:
+    """Store labels in their order, up to the first that is refused.
+
+    For clients that is one commit per label, as the wire contract has it: those before a refused one stay. In truth the
+    caller commits once, before it raises what was refused. So nothing stays where the database fails in between, and
+    the same call can be sent again, as clients do; had half of the labels stayed, it would be refused for ever.
+    A label that is there already is refused even when it says the same: existing clients count on it.
 
     Returns:
-        Rows as put_itc_labels answers them, without id.
-
-    Raises:
-        NotFound: a tuboid does not exist.
-        Conflict: this version of the algorithm labelled a tuboid already.
+        Rows as put_itc_labels answers them, without id; and why the rest was not stored, a NotFound for a tuboid that
+        does not exist, a Conflict where this version of the algorithm has labelled it already.
     """
     audit = {"datetime_created": now, "api_version": API_VERSION, "api_user_id": user_id}
     ids = _find_ids(session, [label.tuboid_id for label in labels])
-    rows = []
-    for index, label in enumerate(labels):
+    rows: list[dict[str, Any]] = []
+    for label in labels:
         if label.tuboid_id not in ids:
-            where = {"tuboid_id": label.tuboid_id, "field": f"[{index}].tuboid_id"}
-            raise NotFound(f"there is no tuboid {label.tuboid_id}", **where)
-        rows.append({**audit, "parent_tuboid_id": ids[label.tuboid_id], **label.model_dump(exclude={"tuboid_id"})})
-        _insert(session, label, rows[-1])
-    return [{"id": None, **row} for row in rows]
+            break
+        row = {**audit, "parent_tuboid_id": ids[label.tuboid_id], **label.model_dump(exclude={"tuboid_id"})}
+        if not _insert(session, row):
+            break
+        rows.append({"id": None, **row})
+    return rows, _find_refusal(labels, ids, len(rows))
 
 
 def list_labels(session: Session, keys: Iterable[TuboidKey], style: Style) -> Iterator[str]:
@@ -58,14 +61,34 @@ def list_labels(session: Session, keys: Iterable[TuboidKey], style: Style) -> It
             yield orjson.dumps(dict(row)).decode()
 
 
-def _insert(session: Session, label: NewLabel, row: dict[str, Any]) -> None:
+def _insert(session: Session, row: dict[str, Any]) -> bool:
+    """False where the label, or what it belongs to, does not let it in."""
     try:
         session.execute(sa.insert(ItcLabel).values(row))
-    except sa.exc.IntegrityError:
-        raise Conflict(
-            f"{label.algo_name} {label.algo_version} has labelled {label.tuboid_id} already, or it was just deleted",
-            tuboid_id=label.tuboid_id,
-        ) from None
+    except sa.exc.IntegrityError:  # this statement alone is undone: what was inserted before it stays
+        return False
+    return True
+
+
+def _find_refusal(labels: Sequence[NewLabel], ids: dict[str, int], n_stored: int) -> SpiError | None:
+    """What to tell of a call of which only the first labels were stored.
+
+    A tuboid that does not exist comes first: when the call is sent again, it is still what must be mended, while the
+    labels before it are there already.
+    """
+    rest = labels[n_stored:]
+    if not rest:
+        return None
+    for index, label in enumerate(rest, n_stored):
+        if label.tuboid_id not in ids:
+            where = {"tuboid_id": label.tuboid_id, "field": f"[{index}].tuboid_id", "stored": n_stored}
+            return NotFound(f"there is no tuboid {label.tuboid_id}", **where)
+    return Conflict(
+        f"{rest[0].algo_name} {rest[0].algo_version} has labelled {rest[0].tuboid_id} already, or it was just deleted",
+        tuboid_id=rest[0].tuboid_id,
+        field=f"[{n_stored}].tuboid_id",
+        stored=n_stored,
+    )
 
 
 def _find_ids(session: Session, tuboid_ids: Sequence[str]) -> dict[str, int]:

@@ -70,10 +70,11 @@ class PasswordCache:
 
     An entry holds for one stored hash only, so that a password changed by any process ends it at once. Keys are keyed
     hashes under a random key of this process. Bounded: the oldest entry goes first, and wrong ones push out no right
-    ones.
+    ones. `keep_hashes`: whoever signs in with an old hash keeps it, for the old server may be needed again.
     """
 
-    def __init__(self, max_entries: int = 1024) -> None:
+    def __init__(self, max_entries: int = 1024, keep_hashes: bool = False) -> None:
+        self.keep_hashes = keep_hashes
         self._key = secrets.token_bytes(32)
         self._max_entries = max_entries
         self._entries: dict[bool, OrderedDict[bytes, tuple[str, datetime]]] = {
@@ -96,6 +97,11 @@ class PasswordCache:
             if entry is not None and entry[0] == password_hash and now < entry[1]:
                 return is_right
         return None
+
+    def knows(self, key: bytes) -> bool:
+        """Whether something was found for this pair, be it for another hash."""
+        with self._lock:
+            return any(key in entries for entries in self._entries.values())
 
     def keep(self, key: bytes, password_hash: str, is_right: bool, now: datetime) -> None:
         """Remember what was found."""

@@ -31,6 +31,16 @@ def list_series(session: Session, user: UserInfo, project_id: int) -> list[Row]:
     return [_row(found._mapping) for found in session.execute(query)]
 
 
+def list_periods(session: Session, project_id: int) -> list[tuple[str, datetime, datetime]]:
+    """Device, start and end of each row, for somebody whose right to look was checked."""
+    table = project_tables.find_fixed(session, project_id)
+    if table is None:
+        return []
+    c = table.c
+    query = sa.select(c.device, c.start_datetime, c.end_datetime).order_by(c.device, c.start_datetime, c.id)
+    return [tuple(row) for row in session.execute(query)]
+
+
 def put_series(session: Session, user: UserInfo, infos: Sequence[ProjectSeries]) -> list[Row]:
     """Add rows; those with an id are changed instead, as far as they say. Returns them as they are then.
 

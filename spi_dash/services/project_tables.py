@@ -59,8 +59,13 @@ def list_columns(session: Session, project_id: int) -> list[Column]:
     if not _exists(session, project_id):
         return []
     # The inspector looks into this connection's own database only.
-    found = sa.inspect(session.connection()).get_columns(table_name(project_id))
-    return [Column(str(each["name"]), kind_of(each["type"])) for each in found if each["name"] not in FIXED]
+    connection = session.connection()
+    found = sa.inspect(connection).get_columns(table_name(project_id))
+    tick = (
+        "``" if connection.dialect.name != "sqlite" else "`"
+    )  # SQLAlchemy takes names as SHOW CREATE TABLE quotes them
+    columns = [Column(str(each["name"]).replace(tick, "`"), kind_of(each["type"])) for each in found]
+    return [each for each in columns if each.name not in FIXED]
 
 
 def find_table(session: Session, project_id: int) -> tuple[sa.Table | None, list[Column]]:
@@ -69,6 +74,11 @@ def find_table(session: Session, project_id: int) -> tuple[sa.Table | None, list
         return None, []
     columns = list_columns(session, project_id)
     return _make(project_id, columns), columns
+
+
+def find_fixed(session: Session, project_id: int) -> sa.Table | None:
+    """The table without what people added; None for a project that has no table yet."""
+    return _make(project_id, ()) if _exists(session, project_id) else None
 
 
 def get_table(session: Session, project_id: int) -> tuple[sa.Table, list[Column]]:

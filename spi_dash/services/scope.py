@@ -14,9 +14,13 @@ from sqlalchemy.orm import Session
 from ..clock import unix_s
 from ..contract import parse_moment, version_order
 from ..errors import InvalidInput
-from ..models import DetectorVersion, ImageBucket
+from ..models import DetectorVersion
 from .devices import DeviceInfo, list_devices, only
+from .project_scope import ProjectScope, find_project_scope, list_devices_of
 from .rollups import DAY_S, HOUR_S
+from .span_counts import count_days
+from .spans import FOREVER, Spans, clip
+from .users import UserInfo
 from .zones import SiteZone, day_start_s, find_site_zone
 
 Zone = Literal["site", "utc", "reader"]
@@ -31,13 +35,17 @@ _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 @dataclass(frozen=True, kw_only=True)
 class Query:
-    """What the URL says. `start` is a time, a day, `-7d`, `season` or `all`; without one, the last 28 days."""
+    """What the URL says. `start` is a time, a day, `-7d`, `season` or `all`.
+
+    Without one, the last 28 days; of a project, all of its series.
+    """
 
     start: str = ""
     end: str = ""
     devices: tuple[str, ...] = ()  # none: all
     detector: str = ""  # "name version"; none: the newest
     zone: Zone = "site"
+    project: str = ""  # its id; none: all traps, at all times
 
 
 @dataclass(frozen=True, order=True)
@@ -54,10 +62,16 @@ class Detector:
 
 @dataclass(frozen=True, kw_only=True)
 class Scope:
-    """A query made concrete. The range is [start_s, end_s) in UNIX seconds."""
+    """A query made concrete. The range is [start_s, end_s) in UNIX seconds.
+
+    Of a project, `all_devices` are those with pictures in its series, as if there were no others. Of one that the
+    reader may not see there are none.
+    """
 
     start_s: int
     end_s: int
+    project: ProjectScope | None
+    whole: Spans  # what of each chosen device is in scope whatever the range
     all_devices: Sequence[DeviceInfo]
     devices: Sequence[DeviceInfo]
     detectors: Sequence[Detector]  # newest first
@@ -65,6 +79,11 @@ class Scope:
     zone: Zone
     site: SiteZone
     moved: bool  # nothing fell in the last days: these are the newest
+
+    @property
+    def spans(self) -> Spans:
+        """What of each chosen device is in scope."""
+        return clip(self.whole, self.start_s, self.end_s)
 
     @property
     def newest_s(self) -> int | None:
@@ -84,24 +103,34 @@ def parse(search: str) -> Query:
         devices=tuple(dict.fromkeys(part for part in devices if part)),
         detector=one.get("detector", ""),
         zone=zone if zone in ZONES else "site",
+        project=one.get("project", ""),
     )
 
 
-def resolve(session: Session, query: Query, now: datetime) -> Scope:
-    """Make a query concrete.
+def resolve(session: Session, query: Query, now: datetime, user: UserInfo | None = None) -> Scope:
+    """Make a query concrete for `user`, who needs to be named where it names a project.
 
     Raises:
         InvalidInput: a time cannot be read, or the range ends before it starts.
     """
-    infos = list_devices(session)
+    infos, project = list_devices(session), None
+    if query.project:
+        project = find_project_scope(session, user, query.project)
+        infos = list_devices_of(session, project, infos)
     chosen = only(infos, query.devices)
+    whole = {info.device: FOREVER for info in chosen} if project is None else project.spans_of(chosen)
     site = find_site_zone(chosen or infos, now)
-    start_s, end_s, moved = _range(session, query, chosen, site, unix_s(now))
+    if project is not None and project.extent and not query.start:
+        start_s, end_s, moved = _extent(project.extent, infos, unix_s(now))
+    else:
+        start_s, end_s, moved = _range(session, query, chosen, whole, site, unix_s(now))
     detectors = list_detectors(session)
     named = next((each for each in detectors if query.detector in (each.key, each.version)), None)
     return Scope(
         start_s=start_s,
         end_s=end_s,
+        project=project,
+        whole=whole,
         all_devices=infos,
         devices=chosen,
         detectors=detectors,
@@ -119,14 +148,21 @@ def list_detectors(session: Session) -> list[Detector]:
     return sorted(found, key=lambda each: (version_order(each.version), each.id), reverse=True)
 
 
+def _extent(extent: tuple[int, int], infos: Sequence[DeviceInfo], now_s: int) -> tuple[int, int, bool]:
+    """All series; of those that are still at work, up to now."""
+    start_s, end_s = extent
+    reached_s = max([now_s, *(info.last_s + 1 for info in infos)])
+    return _hours(start_s, min(end_s, reached_s) if start_s < reached_s else end_s, False)
+
+
 def _range(
-    session: Session, query: Query, chosen: Sequence[DeviceInfo], site: SiteZone, now_s: int
+    session: Session, query: Query, chosen: Sequence[DeviceInfo], whole: Spans, site: SiteZone, now_s: int
 ) -> tuple[int, int, bool]:
     relative = _RELATIVE.fullmatch(query.start or f"-{DEFAULT_DAYS}d")
     newest_s = max((info.last_s for info in chosen), default=now_s - 1)
     if query.start in ("all", "season"):
         oldest_s = min((info.first_s for info in chosen), default=now_s - DAY_S)
-        start_s = oldest_s if query.start == "all" else _season_start_s(session, chosen, newest_s)
+        start_s = oldest_s if query.start == "all" else _season_start_s(session, whole, newest_s)
         return _hours(start_s, newest_s + 1, False)
     if relative:
         length_s = int(relative[1]) * UNITS_S[relative[2]]
@@ -146,14 +182,12 @@ def _hours(start_s: int, end_s: int, moved: bool) -> tuple[int, int, bool]:
     return start_s // HOUR_S * HOUR_S, -(-end_s // HOUR_S) * HOUR_S, moved
 
 
-def _season_start_s(session: Session, chosen: Sequence[DeviceInfo], newest_s: int) -> int:
-    names = [info.device for info in chosen]
-    days = sa.select(ImageBucket.start_s).distinct().where(ImageBucket.span_s == DAY_S, ImageBucket.device.in_(names))
+def _season_start_s(session: Session, whole: Spans, newest_s: int) -> int:
     start_s = newest_s
-    for day_s in session.scalars(days.order_by(ImageBucket.start_s.desc())):
+    for day_s in reversed(count_days(session, whole)[0].tolist()):
         if start_s - day_s > SEASON_BREAK_S:
             break
-        start_s = day_s
+        start_s = int(day_s)
     return start_s
 
 

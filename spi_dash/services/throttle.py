@@ -18,6 +18,9 @@ from ..errors import TooManyRequests
 from ..models import SignIn, SignInFailure, User
 
 FORGET_AFTER = timedelta(hours=1)  # without another failure
+CLOCKS_DIFFER = timedelta(
+    minutes=1
+)  # of failures in the future: the clock was set back, nobody waits until it is there again
 SWEEP_ROWS = 200
 
 
@@ -45,12 +48,14 @@ def check_attempt(session: Session, secret_key: str, username: str, address: str
     keys = _keys(secret_key, username, address)
     rows = session.execute(
         sa.select(SignInFailure.key, SignInFailure.count, SignInFailure.last_at).where(
-            SignInFailure.key.in_(keys.values()), SignInFailure.last_at > now - FORGET_AFTER
+            SignInFailure.key.in_(keys.values()),
+            SignInFailure.last_at > now - FORGET_AFTER,
+            SignInFailure.last_at < now + CLOCKS_DIFFER,
         )
     )
     failures = {key: (count, last_at) for key, count, last_at in rows}
     waits_s = {
-        kind: LIMITS[kind].wait_s(failures[key][0]) - int((now - failures[key][1]).total_seconds())
+        kind: LIMITS[kind].wait_s(failures[key][0]) - max(0, int((now - failures[key][1]).total_seconds()))
         for kind, key in keys.items()
         if key in failures
     }
@@ -65,7 +70,8 @@ def check_attempt(session: Session, secret_key: str, username: str, address: str
 def record_failure(session: Session, secret_key: str, username: str, address: str, now: datetime) -> None:
     """Count one wrong password."""
     rows = [{"key": key, "count": 1, "last_at": now} for key in _keys(secret_key, username, address).values()]
-    count = sa.case((SignInFailure.last_at <= now - FORGET_AFTER, 1), else_=SignInFailure.count + 1)
+    outlived = sa.or_(SignInFailure.last_at <= now - FORGET_AFTER, SignInFailure.last_at >= now + CLOCKS_DIFFER)
+    count = sa.case((outlived, 1), else_=SignInFailure.count + 1)
     # MariaDB assigns from left to right: the count is made from the old time.
     changes = [(SignInFailure.count.name, count), (SignInFailure.last_at.name, now)]
     # One statement, always in this order: writers at the same time wait for each other and never deadlock.

@@ -1,30 +1,31 @@
 """Tuboids to look at: those that begin in a scope, each with its newest label, by taxon and by trap."""
 
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qs
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Session
 
 from ..clock import unix_s
 from ..errors import NotFound
-from ..models import Device, Image, ItcLabel, TiledTuboid, TuboidSeries
+from ..models import Device, Image, ItcLabel, TiledTuboid, TuboidEntry
+from .export_csv import zone_of
 from .labels import RANKS
-from .rollups import unix_time
+from .rollups import DAY_S, HOUR_S
 from .scope import Query, Scope, moment
+from .spans import Spans, in_spans
+from .tuboid_index import NO_TAXON, Path, list_taxa, make_path
 from .tuboids import CONTEXT, TUBOID, folder
+from .zones import list_offsets
 
 PER_PAGE = 60
-SLOT_S = 900
 UNLABELLED = "-"  # as the URL names tuboids that nobody labelled
 SEPARATOR = "/"  # between the ranks of a taxon, in the URL
 PICTURES = {"tuboid": TUBOID, "context": CONTEXT}
-TAXON = [getattr(ItcLabel, rank) for rank in RANKS]
-Path = tuple[str, ...]  # a taxon by its ranks from the top; a rank that is not known is empty
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +38,7 @@ class View:
     trap: str = ""  # one of them
     taxon: str = ""  # `Insecta/Diptera`, UNLABELLED, or all
     page: int = 1
+    spans: Spans | None = None  # of a project: those that began in one of its series; None: no project is asked for
 
     @property
     def filtered(self) -> bool:
@@ -57,6 +59,9 @@ class Card:
     shot: bool
     taxon: Path
     by: str  # which classifier says so; empty: nobody does
+
+
+Groups = Mapping[tuple[str, Path], int]  # how many, by trap and by what the newest label says
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,60 +86,92 @@ def make_view(search: str, query: Query, found: Scope) -> View:
         trap=values.get("trap", ""),
         taxon=values.get("taxon", ""),
         page=max(1, int(page)) if page.isascii() and page.isdigit() and len(page) < 7 else 1,
+        spans=None if found.project is None else found.project.spans_in_any_case,
     )
 
 
-def count_tuboids(session: Session, view: View) -> Counts:
+def group_tuboids(session: Session, view: View) -> Groups:
+    """All of the view's dates and traps: whatever is filtered, is counted from these."""
+    taxa = list_taxa(session)
+    query = sa.select(TuboidEntry.device, TuboidEntry.taxon_id, sa.func.count()).where(*_in_scope(view))
+    groups: Counter[tuple[str, Path]] = Counter()
+    for device, taxon_id, count in session.execute(query.group_by(TuboidEntry.device, TuboidEntry.taxon_id)):
+        groups[device, taxa.get(taxon_id, ())] += count
+    return groups
+
+
+def count_tuboids(groups: Groups, view: View) -> Counts:
     """What the view is made of. Each of the two filters counts what the other one leaves."""
-    rows = session.execute(
-        select_tuboids(replace(view, taxon=""), *TAXON, sa.func.count(TiledTuboid.id)).group_by(*TAXON)
-    ).all()
     taxa: Counter[Path] = Counter()
-    unlabelled = 0
-    for *ranks, count in rows:
-        path = _path(ranks)
-        unlabelled += 0 if path else count
-        for depth in range(len(path)):
-            taxa[path[: depth + 1]] += count
-    by_trap = select_tuboids(replace(view, trap=""), TuboidSeries.device, sa.func.count(TiledTuboid.id))
-    traps = {device: count for device, count in session.execute(by_trap.group_by(TuboidSeries.device))}
-    n = session.scalar(select_tuboids(view, sa.func.count(TiledTuboid.id))) or 0
-    return Counts(n=n, n_unlabelled=unlabelled, taxa=dict(taxa), traps=traps)
+    traps: Counter[str] = Counter()
+    n = unlabelled = 0
+    for (device, path), count in groups.items():
+        of_trap, of_taxon = view.trap in ("", device), _is_of(path, view.taxon)
+        n += count if of_trap and of_taxon else 0
+        traps[device] += count if of_taxon else 0
+        if of_trap:
+            unlabelled += 0 if path else count
+            for depth in range(len(path)):
+                taxa[path[: depth + 1]] += count
+    return Counts(n=n, n_unlabelled=unlabelled, taxa=dict(taxa), traps={name: n for name, n in traps.items() if n})
 
 
 def list_cards(session: Session, view: View) -> list[Card]:
     """One page, the newest first."""
+    newest = (TuboidEntry.start_s.desc(), TuboidEntry.id.desc())
+    ids = sa.select(TuboidEntry.id).where(*_in_view(session, view)).order_by(*newest)
+    # Asked for alone: as a part of the other query, MariaDB takes seconds for the last pages of a season.
+    page = session.scalars(ids.limit(PER_PAGE).offset((view.page - 1) * PER_PAGE)).all()
     tuboid = (TiledTuboid.tuboid_id, TiledTuboid.start_datetime, TiledTuboid.end_datetime, TiledTuboid.n_shots)
-    others = (TuboidSeries.device, Device.name, Image.id, ItcLabel.algo_name, ItcLabel.algo_version)
+    others = (TuboidEntry.device, Device.name, Image.id, ItcLabel.algo_name, ItcLabel.algo_version)
     query = (
-        select_tuboids(view, *tuboid, *others, *TAXON)
-        .outerjoin(Device, Device.device == TuboidSeries.device)
-        .outerjoin(Image, sa.and_(Image.device == TuboidSeries.device, Image.datetime == TiledTuboid.start_datetime))
-        .order_by(TiledTuboid.start_datetime.desc(), TiledTuboid.id.desc())
-        .limit(PER_PAGE)
-        .offset((view.page - 1) * PER_PAGE)
+        sa.select(*tuboid, *others, *(getattr(ItcLabel, rank) for rank in RANKS))
+        .select_from(TuboidEntry)
+        .join(TiledTuboid, TiledTuboid.id == TuboidEntry.id)
+        .outerjoin(ItcLabel, ItcLabel.id == TuboidEntry.label_id)
+        .outerjoin(Device, Device.device == TuboidEntry.device)
+        .outerjoin(Image, sa.and_(Image.device == TuboidEntry.device, Image.datetime == TiledTuboid.start_datetime))
+        .where(TuboidEntry.id.in_(page))
+        .order_by(*newest)
     )
     return [_card(row) for row in session.execute(query).all()]
 
 
-def count_slots(session: Session, view: View) -> list[tuple[int, Path, int]]:
-    """How many began in each quarter of an hour (in UNIX seconds), by the taxa one rank below the view's, or by order.
+def count_times(session: Session, view: View, offset_s: sa.ColumnElement[int]) -> list[dict[str, Any]]:
+    """How many began per day and per hour of the day, by the taxa one rank below the view's, or by order.
 
-    Days and hours are those of the reader's zone, whose clocks differ from UTC by whole quarters.
+    Args:
+        offset_s: as offset_s() makes it.
+
+    Returns:
+        By path: [[days since 1970, how many]], [[hour, how many]].
     """
-    at = unix_time(TiledTuboid.start_datetime)
-    slot = (at - at % SLOT_S).label("slot")
+    taxa = list_taxa(session)
+    local_s = TuboidEntry.start_s + offset_s
     depth = min(len(RANKS), 1 + (view.taxon.count(SEPARATOR) + 1 if view.taxon else 1))
-    ranks = [column.label(f"rank_{k}") for k, column in enumerate(TAXON[:depth])]
-    query = select_tuboids(view, slot, sa.func.count(TiledTuboid.id), *ranks).group_by(slot, *ranks).order_by(slot)
-    return [(slot_s, _path(path), count) for slot_s, count, *path in session.execute(query)]
+    found: dict[str, dict[Path, Counter[int]]] = {}
+    for name, unit in (("days", local_s // DAY_S), ("hours", local_s % DAY_S // HOUR_S)):
+        found[name] = defaultdict(Counter)
+        query = sa.select(TuboidEntry.taxon_id, unit.label("unit"), sa.func.count()).where(*_in_view(session, view))
+        for taxon_id, at, count in session.execute(query.group_by(TuboidEntry.taxon_id, "unit")):
+            found[name][taxa.get(taxon_id, ())[:depth]][int(at)] += count
+    return [
+        {"path": path, "days": sorted(days.items()), "hours": sorted(found["hours"][path].items())}
+        for path, days in sorted(found["days"].items())
+    ]
 
 
-def find_newest_s(session: Session, devices: Sequence[str]) -> int | None:
-    """When the newest tuboid of these devices began; of all when none is named."""
-    newest = sa.select(sa.func.max(TiledTuboid.start_datetime)).join(TuboidSeries)
-    at = session.scalar(newest.where(TuboidSeries.device.in_(devices)) if devices else newest)
-    return None if at is None else unix_s(at)
+def offset_s(found: Scope, reader_zone: str) -> sa.ColumnElement[int]:
+    """By how much the clocks of the scope's zone are ahead of UTC when a tuboid begins, as SQL."""
+    spans = list_offsets(zone_of(found, reader_zone), found.start_s, found.end_s)
+    first = sa.literal_column(str(spans[0][1]))
+    later = [(TuboidEntry.start_s >= from_s, sa.literal_column(str(offset))) for from_s, offset in spans[:0:-1]]
+    return sa.case(*later, else_=first) if later else first
+
+
+def find_newest_s(session: Session, view: View) -> int | None:
+    """When the newest tuboid of the view's traps began, whatever its dates."""
+    return session.scalar(sa.select(sa.func.max(TuboidEntry.start_s)).where(*_of_traps(view)))
 
 
 def get_picture_key(session: Session, tuboid_id: str, what: str) -> str:
@@ -150,34 +187,43 @@ def pack_card(card: Card) -> dict[str, Any]:
     return asdict(card)
 
 
-def select_tuboids(view: View, *columns: Any) -> sa.Select:
-    """Tuboids that begin in the view, each beside the newest of its labels."""
-    newer = aliased(ItcLabel)
-    newest = sa.select(sa.func.max(newer.id)).where(newer.parent_tuboid_id == TiledTuboid.id)
-    newest_id = newest.correlate(TiledTuboid).scalar_subquery()
-    conditions = [TiledTuboid.start_datetime >= view.start, TiledTuboid.start_datetime < view.end]
-    if view.devices:
-        conditions.append(TuboidSeries.device.in_(view.devices))
-    if view.trap:
-        conditions.append(TuboidSeries.device == view.trap)
+def select_entries(session: Session, view: View, *columns: Any) -> sa.Select:
+    """Columns of tuboids of a view, each beside its entry, which names its newest label."""
     return (
         sa.select(*columns)
-        .select_from(TiledTuboid)
-        .join(TuboidSeries, TuboidSeries.id == TiledTuboid.parent_series_id)
-        .outerjoin(ItcLabel, sa.and_(ItcLabel.parent_tuboid_id == TiledTuboid.id, ItcLabel.id == newest_id))
-        .where(*conditions, *_of_taxon(view.taxon))
+        .select_from(TuboidEntry)
+        .join(TiledTuboid, TiledTuboid.id == TuboidEntry.id)
+        .where(*_in_view(session, view))
     )
 
 
-def _of_taxon(taxon: str) -> list[sa.ColumnElement[bool]]:
-    if not taxon:
-        return []
-    if taxon == UNLABELLED:
-        return [ItcLabel.id.is_(None)]
-    parts = taxon.split(SEPARATOR)
-    if len(parts) > len(RANKS):
-        return [sa.false()]
-    return [sa.func.coalesce(column, "") == part for column, part in zip(TAXON, parts, strict=False)]
+def _in_scope(view: View) -> list[sa.ColumnElement[bool]]:
+    return [TuboidEntry.start_s >= unix_s(view.start), TuboidEntry.start_s < unix_s(view.end), *_of_traps(view)]
+
+
+def _of_traps(view: View) -> list[sa.ColumnElement[bool]]:
+    conditions: list[sa.ColumnElement[bool]] = [TuboidEntry.device.in_(view.devices)] if view.devices else []
+    if view.spans is not None:
+        conditions.append(in_spans(TuboidEntry.device, TuboidEntry.start_s, view.spans))
+    return conditions
+
+
+def _in_view(session: Session, view: View) -> list[sa.ColumnElement[bool]]:
+    conditions = _in_scope(view)
+    if view.trap:
+        conditions.append(TuboidEntry.device == view.trap)
+    if view.taxon:
+        ids = [key for key, path in list_taxa(session).items() if _is_of(path, view.taxon)]
+        conditions.append(TuboidEntry.taxon_id.in_([NO_TAXON] if view.taxon == UNLABELLED else ids))
+    return conditions
+
+
+def _is_of(path: Path, taxon: str) -> bool:
+    """Whether a taxon is the one that the URL names, or below it."""
+    if taxon in ("", UNLABELLED):
+        return not (taxon and path)
+    parts = tuple(taxon.split(SEPARATOR))
+    return bool(path) and (*path, *[""] * len(RANKS))[: len(parts)] == parts
 
 
 def _card(row: Sequence[Any]) -> Card:
@@ -190,14 +236,6 @@ def _card(row: Sequence[Any]) -> Card:
         end=unix_s(end),
         shots=n_shots,
         shot=image_id is not None,
-        taxon=_path(ranks),
+        taxon=make_path(ranks),
         by=f"{algo_name} {algo_version}" if algo_name else "",
     )
-
-
-def _path(ranks: Sequence[str | None]) -> Path:
-    """Without the unknown ranks at its end."""
-    path = [rank or "" for rank in ranks]
-    while path and not path[-1]:
-        path.pop()
-    return tuple(path)

@@ -51,10 +51,10 @@ def prepare_tuboid(
     Raises:
         InvalidInput, TooLarge, UnsupportedMedia: names the part that is wrong, and the line in metadata.txt.
     """
-    shots = parse_shots(metadata)
+    shots, is_of_series = parse_shots(metadata), like(series.device)
     for number, shot in enumerate(shots, 1):
         where = {"field": "metadata", "line": number}
-        if shot.device.lower() != series.device.lower():
+        if not is_of_series(shot.device):
             raise InvalidInput(
                 f"metadata.txt, line {number}: {shot.device} is not the series' {series.device}", **where
             )
@@ -160,14 +160,18 @@ def folder(tuboid_id: str) -> str:
 def _lock_series(session: Session, series: TuboidSeriesInfo, audit: dict[str, Any]) -> Any:
     """The row of a series, added if it is the first time, and nobody else's until the transaction ends."""
     key = series.model_dump(exclude={"n_images", "n_tuboids"})
+    by_key = sa.select(TuboidSeries.id).filter_by(**key)
+    series_id = session.scalar(by_key)
+    if series_id is None:
+        insert = insert_or_lock(TuboidSeries, session.get_bind().dialect)
+        session.execute(insert.values(**audit, **series.model_dump()))
+        series_id = session.scalar(by_key)
+    # By its id: in a small table MariaDB looks a longer key up by reading all rows, and waits for those of others.
     columns = [getattr(TuboidSeries, name) for name in SERIES_COLUMNS]
-    query = sa.select(*columns).filter_by(**key).with_for_update()
-    found = session.execute(query).first()
-    if found is not None:
-        return found
-    insert = insert_or_lock(TuboidSeries, session.get_bind().dialect)
-    session.execute(insert.values(**audit, **series.model_dump()))
-    return session.execute(query).one()
+    locked = session.execute(sa.select(*columns).filter_by(id=series_id).with_for_update()).first()
+    if locked is None:
+        raise Conflict("the series was deleted while this tuboid came: send it again")
+    return locked
 
 
 def _inside(session: Session, ranges: Iterable[SeriesKey]) -> Iterator[sa.ColumnElement[bool]]:

@@ -8,22 +8,24 @@ import base64
 import hashlib
 import io
 import re
+import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from datetime import datetime
 from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
+from ..breaker import Breaker
 from ..errors import ConfigError, Forbidden, NotFound, SpiError, Unavailable
 from .keys import check_key, check_prefix, content_type, is_key
 from .links import S3Links, UploadForms
 from .protocol import FileInfo, Signer, Staged, Storage
+from .s3_clients import Outgoing, make_clients
 
 PART_BYTES = 15 << 20  # the existing clients compute ETags of 15 MiB parts
 PIECE_BYTES = 1 << 20  # read at once
 DELETE_BATCH = 1000  # the most that one DeleteObjects takes
-CONNECT_TIMEOUT_S, READ_TIMEOUT_S, ATTEMPTS, CONNECTIONS = 5, 20, 2, 32
-CHECK_TIMEOUT_S = 5  # and one attempt: a readiness probe must not hang for as long as a large upload may
+GET_LIMIT_S = 30.0  # for the whole of a file that is held in memory, however it trickles
 CACHE_CONTROL = "private, max-age=86400"  # of pictures, which never change under their key; links change every 23 hours
 
 _AUTHORITY = re.compile(r"([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]+)?")
@@ -46,10 +48,15 @@ def endpoint_url(host: str) -> str:
     return f"{parts.scheme}://{parts.netloc}"
 
 
+class StorageAway(Unavailable):
+    """The object storage cannot be reached, or did not answer within the time."""
+
+
 class S3Storage(Storage):
     """Files in one bucket, path style, signed with SigV4.
 
     `public_host` is the server as browsers reach it, when that is another name than ours; links are made for it.
+    `breaker` is of a server, which does not wait as long as a command.
     """
 
     def __init__(
@@ -62,6 +69,7 @@ class S3Storage(Storage):
         *,
         region: str = "us-east-1",
         public_host: str | None = None,
+        breaker: Breaker | None = None,
     ) -> None:
         self.endpoint_url = endpoint_url(host)
         self.bucket = bucket
@@ -69,11 +77,13 @@ class S3Storage(Storage):
         public_url = self.endpoint_url if public_host is None else endpoint_url(public_host)
         self._links = S3Links(public_url, bucket, access_key, secret_key, region)
         keys = {"aws_access_key_id": access_key, "aws_secret_access_key": secret_key, "region_name": region}
-        self._client, self._probe = _clients(self.endpoint_url, **keys)
+        self._breaker = breaker
+        self._patient, self._probe, hasty = make_clients(self.endpoint_url, hasty=breaker is not None, **keys)
+        self._client = hasty or self._patient
 
     def close(self) -> None:
-        self._client.close()
-        self._probe.close()
+        for client in {self._client, self._patient, self._probe}:
+            client.close()
 
     def stage(self, key: str, data: bytes) -> Staged:
         return Staged(check_key(key), bytes(data))
@@ -94,19 +104,22 @@ class S3Storage(Storage):
         self._put_parts(key, part, ahead, file)
 
     def get(self, key: str) -> bytes:
-        with self.open(key) as file:
-            return file.read()
+        with self._asking(check_key(key)):
+            body = self._client.get_object(Bucket=self.bucket, Key=key)["Body"]
+            with closing(body):
+                return body.read() if self._breaker is None else _read_soon(body)
 
     def open(self, key: str) -> BinaryIO:
-        with _s3_errors(check_key(key)):
-            return io.BufferedReader(_Body(self._client.get_object(Bucket=self.bucket, Key=key)["Body"], key), 1 << 16)
+        with self._asking(check_key(key)):
+            body = self._client.get_object(Bucket=self.bucket, Key=key)["Body"]
+        return io.BufferedReader(_Body(body, key), 1 << 16)
 
     def delete(self, keys: Iterable[str]) -> None:
         checked = [check_key(key) for key in keys]
         for start in range(0, len(checked), DELETE_BATCH):
             batch = checked[start : start + DELETE_BATCH]
             objects = {"Objects": [{"Key": key} for key in batch], "Quiet": True}
-            with _s3_errors(batch[0]):
+            with self._asking(batch[0]):
                 failed = self._client.delete_objects(Bucket=self.bucket, Delete=objects).get("Errors", [])
             failed = [error for error in failed if error.get("Code") != "NoSuchKey"]
             if failed:
@@ -114,7 +127,7 @@ class S3Storage(Storage):
                 raise Unavailable(f"{len(failed)} files could not be deleted: {failed[0].get('Code')}", keys=examples)
 
     def stat(self, key: str) -> FileInfo:
-        with _s3_errors(check_key(key)):
+        with self._asking(check_key(key)):
             head = self._client.head_object(Bucket=self.bucket, Key=key)
         return FileInfo(key, head["ContentLength"], head["LastModified"].timestamp(), head["ETag"].strip('"'))
 
@@ -142,34 +155,41 @@ class S3Storage(Storage):
             raise
 
     def _put(self, key: str, data: bytes) -> None:
-        with _s3_errors(key):
-            self._client.put_object(Bucket=self.bucket, Key=key, Body=data, ContentMD5=_md5(data), **_headers(key))
+        with self._asking(key):
+            body = Outgoing(data)
+            self._client.put_object(Bucket=self.bucket, Key=key, Body=body, ContentMD5=_md5(data), **_headers(key))
+
+    @contextmanager
+    def _asking(self, key: str) -> Iterator[None]:
+        """One request of ours to the server, with our errors."""
+        with self._breaker.call(StorageAway) if self._breaker else nullcontext(), _s3_errors(key):
+            yield
 
     def _put_parts(self, key: str, part: bytes, ahead: bytes, file: BinaryIO) -> None:
         """Multipart upload, one part in memory at a time; a failure leaves no parts behind."""
         upload = {"Bucket": self.bucket, "Key": key}
-        with _s3_errors(key):
+        with self._asking(key):
             upload["UploadId"] = self._client.create_multipart_upload(**upload, **_headers(key))["UploadId"]
         try:
             parts = []
             while part:
                 number = {"PartNumber": len(parts) + 1}
-                with _s3_errors(key):
-                    sent = self._client.upload_part(**upload, **number, Body=part, ContentMD5=_md5(part))
+                with self._asking(key):
+                    sent = self._patient.upload_part(**upload, **number, Body=Outgoing(part), ContentMD5=_md5(part))
                 parts.append({"ETag": sent["ETag"], **number})
                 part = b""  # or there would be two in memory
                 part, ahead = _read_part(file, ahead), b""
-            with _s3_errors(key):
-                self._client.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts})
+            with self._asking(key):
+                self._patient.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts})
         except BaseException:
-            with suppress(SpiError), _s3_errors(key):
+            with suppress(SpiError), self._asking(key):
                 self._client.abort_multipart_upload(**upload)
             raise
 
     def _pages(self, prefix: str) -> Iterator[FileInfo]:
         pages = iter(self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix))
         while True:
-            with _s3_errors(prefix):
+            with self._asking(prefix):
                 page = next(pages, None)
             if page is None:
                 return
@@ -205,28 +225,14 @@ class _Body(io.RawIOBase):
         super().close()
 
 
-def _clients(endpoint: str, **keys: str) -> tuple[Any, Any]:
-    """A client for files and one for the readiness probe."""
-    import botocore.session
-    from botocore.config import Config
-
-    config = Config(
-        signature_version="s3v4",
-        s3={"addressing_style": "path"},
-        # The default sends checksums in a trailer over HTTPS, which Ceph and others refuse.
-        request_checksum_calculation="when_required",
-        response_checksum_validation="when_required",
-        connect_timeout=CONNECT_TIMEOUT_S,
-        read_timeout=READ_TIMEOUT_S,
-        retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
-        max_pool_connections=CONNECTIONS,
-    )
-    probe = config.merge(Config(read_timeout=CHECK_TIMEOUT_S, retries={"mode": "standard", "total_max_attempts": 1}))
-    session = botocore.session.Session()  # the second client costs little when it shares the session
-    client, probe_client = (
-        session.create_client("s3", endpoint_url=endpoint, config=each, **keys) for each in (config, probe)
-    )
-    return client, probe_client
+def _read_soon(body: Any) -> bytes:
+    """A file that we hold in memory, within a time that does not depend on how it trickles."""
+    pieces, give_up_at = [], time.monotonic() + GET_LIMIT_S
+    while piece := body.read(PIECE_BYTES):
+        pieces.append(piece)
+        if time.monotonic() > give_up_at:
+            raise StorageAway("the object storage answers too slowly")
+    return b"".join(pieces)
 
 
 def _headers(key: str) -> dict[str, str]:
@@ -261,4 +267,4 @@ def _s3_errors(key: str) -> Iterator[None]:
             raise NotFound("no such file", key=key) from None
         raise Unavailable(f"the object storage refuses: {code}", key=key, status=status) from error
     except (BotoCoreError, HTTPError) as error:
-        raise Unavailable("the object storage does not answer", key=key) from error
+        raise StorageAway("the object storage does not answer", key=key) from error

@@ -1,10 +1,12 @@
 """A small lab for the browser: two traps, ten hours, a picture every 20 minutes, outlines on the first half of them."""
 
 import hashlib
+import re
 from datetime import datetime, timedelta
 
 from flask.testing import FlaskClient
-from live import ADMIN, PASSWORD
+from live import ADMIN, PASSWORD, Live
+from playwright.sync_api import BrowserContext
 from urllib3.filepost import encode_multipart_formdata
 
 from spi_dash.demo import tiny_picture
@@ -47,3 +49,11 @@ def post(client: FlaskClient, path: str, body: list) -> list:
 
 def _square(i: int) -> list[tuple[int, int]]:
     return [(4 * i, 5), (4 * i + 3, 5), (4 * i + 3, 8), (4 * i, 8)]
+
+
+def sign_in(context: BrowserContext, lab: Live, username: str = ADMIN, password: str = PASSWORD) -> None:
+    """As the form does it, without a page: to load one takes seconds."""
+    page = context.request.get(f"{lab.url}/sign-in").text()
+    form = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', page)) | {"username": username}
+    answer = context.request.post(f"{lab.url}/sign-in", form={**form, "password": password}, max_redirects=0)
+    assert answer.status == 303, answer.text()

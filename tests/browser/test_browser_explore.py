@@ -1,5 +1,7 @@
 """Explore and the viewer, as a person uses them."""
 
+import json
+import re
 from datetime import datetime
 
 from browser.lab import TRAPS, add_images, add_outlines
@@ -24,7 +26,7 @@ def test_rows_counts_and_a_tooltip_with_the_frame(visit):
     page.mouse.move(*middle(page))
     expect(page.locator(".tip.shown .tip-title")).to_contain_text("02:00 (UTC)")
     expect(page.locator(".tip.shown .tip-text")).to_contain_text("7 insects")
-    expect(page.locator(".tip.shown svg path").first).to_be_attached()
+    expect(page.locator('.tip.shown .outlines[data-known="6"][data-new="1"]')).to_be_attached()
 
 
 def test_a_click_opens_the_frame_and_keys_step(visit):
@@ -35,7 +37,7 @@ def test_a_click_opens_the_frame_and_keys_step(visit):
     page.keyboard.press("ArrowRight")
     expect(page.locator(".viewer-count")).to_have_text("8 insects1 new")
     page.keyboard.press("c")
-    expect(page.locator(".viewer svg.outlines")).to_be_hidden()
+    expect(page.locator(".viewer .outlines")).to_be_hidden()
     page.keyboard.press("Escape")
     expect(page.locator(".viewer")).to_be_hidden()
     assert "/image/" not in page.url
@@ -72,11 +74,30 @@ def test_a_link_to_a_frame_opens_it(page, lab):
 def test_outside_of_the_data_the_page_leads_back(page, lab):
     page.goto(f"{lab.url}/?start=2020-01-01&end=2020-01-02")
     page.get_by_role("button", name="Go there").click()
-    expect(page.locator(".summary")).to_contain_text("pictures of 2 traps")
+    expect(page.locator(".summary")).to_contain_text(re.compile(r"\d pictures? of \d traps?"))
+
+
+def test_the_newest_pictures_are_reached_before_the_controls_know_of_them(page, lab):
+    """The answer for the controls is held back; the one for the plots is another."""
+    held = []
+
+    def hold(route):
+        late = "shell-resolved.data" in json.loads(route.request.post_data)["output"]
+        held.append(route) if late else route.continue_()
+
+    page.route("**/_dash-update-component*", hold)
+    page.goto(f"{lab.url}/?start=2020-01-01&end=2020-01-02")
+    page.get_by_role("button", name="Go there").click()
+    expect(page.locator(".summary")).to_contain_text(re.compile(r"\d pictures? of \d traps?"))
+    assert len(held) == 2
+    for route in held:
+        route.continue_()
+    expect(page.locator(".dates")).to_contain_text("2022")  # other tests may have added newer ones
 
 
 def test_an_expired_session_leads_to_the_form_and_back(visit, page):
     visit()
+    page.route("**/frames/change.json", lambda route: route.fulfill(json={"change": 0, "tuboids": 0}))
     page.context.clear_cookies()
     page.get_by_role("button", name="7 d", exact=True).click()
     page.wait_for_url("**/sign-in?expired=1&next=**start%3D-7d**")
@@ -92,9 +113,9 @@ def test_new_pictures_and_detections_appear_by_themselves(visit, page, lab):
     client, moments = lab.app.test_client(), [datetime(2022, 7, 2, 1), datetime(2022, 7, 2, 2)]
     expect(page.locator(".live-text")).to_contain_text("updated")
     add_images(client, TRAPS[0], moments)
-    expect(page.locator(".summary")).to_contain_text("2 pictures of 1 trap", timeout=10_000)
+    expect(page.locator(".summary")).to_contain_text("2 pictures of 1 trap")
     add_outlines(client, TRAPS[0], moments)
-    expect(page.locator(".summary")).to_contain_text("3 outlines in 2 of them", timeout=10_000)
+    expect(page.locator(".summary")).to_contain_text("3 outlines in 2 of them")
 
 
 def test_a_trap_gets_a_name(visit, page):
@@ -135,31 +156,38 @@ def test_zoom_is_kept_from_frame_to_frame(visit, page):
     assert page.locator(".zoom-text").inner_text() != zoomed
 
 
-def test_a_step_through_cached_frames_takes_less_than_100_ms(visit, page):
+def test_a_step_through_cached_frames_waits_for_no_request(visit, page):
+    """How long it takes is measured by benchmarks/viewer.py."""
     visit()
     page.mouse.click(*middle(page))
     expect(page.locator(".position")).to_have_text("7 of 30")
     page.wait_for_function(
-        """[1, 2, 3].map((n) => spi.stage.url(spi.viewer.device, spi.viewer.neighbour(n), "thumbnail"))
+        """() => [1, 2, 3].map((n) => spi.stage.url(spi.viewer.device, spi.viewer.neighbour(n), "thumbnail"))
             .every((url) => spi.stage.kept.get(url)?.complete)"""
     )
-    took = page.evaluate(
+    shown = page.evaluate(
         """async () => {
-            const began = performance.now();
+            const asked = [], fetched = spi.stage.fetch, shown = [];
+            spi.stage.fetch = (url) => {
+                if (!spi.stage.kept.has(url) && url.includes("thumbnail")) asked.push(url);
+                return fetched(url);
+            };
             for (let k = 0; k < 3; k++) {
+                const url = spi.stage.url(spi.viewer.device, spi.viewer.neighbour(1), "thumbnail");
                 await spi.viewer.step(1);
-                await new Promise(requestAnimationFrame);
+                shown.push(spi.stage.part("img.now").src.endsWith(url) && !asked.includes(url));
             }
-            return (performance.now() - began) / 3;
+            spi.stage.fetch = fetched;
+            return shown;
         }"""
     )
-    assert took < 100
+    assert shown == [True, True, True]
 
 
 def test_a_link_to_a_moment_without_picture_leads_to_the_nearest(page, lab):
     page.goto(f"{lab.url}/image/{TRAPS[0]}/2022-07-01_01-21-00?zone=utc")
-    expect(page.locator(".viewer-title")).to_contain_text("2022-07-01 01:40")
-    expect(page.locator(".viewer-count")).to_contain_text("6 insects")
+    expect(page.locator(".viewer-title")).to_contain_text("2022-07-01 01:20")
+    expect(page.locator(".viewer-count")).to_contain_text("5 insects")
 
 
 def test_an_open_viewer_grows_and_shows_a_new_detection(page, lab):
@@ -172,7 +200,7 @@ def test_an_open_viewer_grows_and_shows_a_new_detection(page, lab):
     zoomed = page.locator(".zoom-text").inner_text()
     add_images(lab.app.test_client(), device, moments[1:])
     add_outlines(lab.app.test_client(), device, moments[:1])
-    expect(page.locator(".position")).to_have_text("31 of 32", timeout=10_000)
+    expect(page.locator(".position")).to_have_text("1 of 2")
     expect(page.locator(".viewer-count")).to_have_text("1 insect")
     assert page.locator(".zoom-text").inner_text() == zoomed
 
@@ -190,8 +218,8 @@ def test_two_versions_are_compared_in_plot_tooltip_and_viewer(visit, page, lab):
     expect(page.locator(".tip.shown .tip-also")).to_have_text("1 insect by 0.9")
     page.mouse.click(*middle(page, row))
     expect(page.locator(".viewer-count")).to_contain_text("1 by 0.9 (dashed)")
-    expect(page.locator(".viewer svg .line.also")).to_be_visible()
+    expect(page.locator('.viewer .outlines[data-also="1"]')).to_be_visible()
     page.keyboard.press("v")
-    expect(page.locator(".viewer svg .line.also")).to_be_hidden()
+    expect(page.locator('.viewer .outlines[data-also="0"]')).to_be_visible()
     page.keyboard.press("ArrowRight")
     expect(page.locator(".viewer-count")).to_contain_text("not processed by 0.9")

@@ -1,8 +1,10 @@
 """Projects, as their admin, a viewer and a stranger use them."""
 
 import re
+from datetime import timedelta
 
 import pytest
+from browser.lab import START, TRAPS
 from browser.test_browser_settings import other_browser
 from live import ADMIN, PASSWORD
 from playwright.sync_api import expect
@@ -110,3 +112,29 @@ def test_a_project_from_the_first_row_to_its_end(page, lab, browser, viewer):
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Projects", exact=True)).to_be_visible()
     expect(page.get_by_role("link", name="orchard")).to_have_count(0)
+
+
+def test_cells_that_change_at_once_are_all_stored(page, lab):
+    """As when somebody pastes, or types faster than her line is; what is refused is said of its own cell."""
+    with lab.client() as client:
+        project = client.put_projects([{"name": "fast"}])[0]["id"]
+        client.add_project_column(project, "bait", "DOUBLE")
+        client.add_project_column(project, "crop", "CHAR(8)")
+        dates = {"start_datetime": START, "end_datetime": START + timedelta(days=1)}
+        client.put_project_series(project, [{"device": device, **dates} for device in TRAPS])
+        page.goto(f"{lab.url}/projects/{project}")
+        expect(cell(page, "device", 1)).to_have_text(TRAPS[1])
+        page.evaluate("""() => {
+            const api = dash_ag_grid.getApi("project-grid");
+            const [one, other] = [0, 1].map((i) => api.getDisplayedRowAtIndex(i));
+            one.setDataValue("bait", "1.5");
+            one.setDataValue("crop", "apple");
+            other.setDataValue("bait", "sweet");
+            other.setDataValue("crop", "pear");
+        }""")
+        expect(cell(page, "bait", 1)).to_have_class(re.compile(r"\bwrong\b"))
+        page.wait_for_function("() => spi.settings.waiting.size === 0")
+        rows = client.get_project_series(project)
+        assert [(row["bait"], row["crop"]) for row in rows] == [(1.5, "apple"), (None, "pear")]
+        expect(page.locator(".project-grid .wrong")).to_have_count(1)
+        client.delete_projects([{"id": project}])

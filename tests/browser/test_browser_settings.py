@@ -1,17 +1,18 @@
 """The settings page, as an admin and a reader use it."""
 
 import re
+import threading
 from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
-from browser.lab import TRAPS
+from browser.lab import TRAPS, sign_in
 from live import ADMIN, PASSWORD
 from playwright.sync_api import expect
 
 from spi_dash.clock import utcnow
 from spi_dash.contract import Failure, Heartbeat
-from spi_dash.services import detection
+from spi_dash.services import detection, system
 
 pytest_plugins = ["browser.fixtures"]
 READER, READERS = "reader", "the reader's password"
@@ -41,17 +42,17 @@ def other_browser(browser, lab, username, password, target="/settings", **option
     page, errors = context.new_page(), []
     page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: errors.append(str(error)))
-    sign_in(page, lab, username, password, target)
+    sign_in(context, lab, username, password)
+    page.goto(lab.url + target)
     yield page
     context.close()
     assert [each for each in errors if "401 (UNAUTHORIZED)" not in each] == []  # refused when it was signed out
 
 
-def sign_in(page, lab, username, password, target="/settings"):
-    page.goto(f"{lab.url}/sign-in?next={target}")
-    page.fill("input[name=username]", username)
-    page.fill("input[name=password]", password)
-    page.click("button[type=submit]")
+def expect_signed_out(page, lab):
+    """Refused at once; the open page finds out by itself and goes to the form (a reload might cross that)."""
+    assert page.request.get(f"{lab.url}/settings", max_redirects=0).status == 303
+    expect(page).to_have_url(re.compile(r"/sign-in\?expired=1&next=%2Fsettings$"))
 
 
 def row(page, name):
@@ -91,8 +92,7 @@ def test_an_admin_adds_edits_disables_and_deletes_a_user(settings, browser, lab)
 
         choose_from_menu(page, "tessa", "Disable").get_by_role("button", name="Disable tessa").click()
         expect(row(page, "tessa")).to_contain_text("disabled")
-        hers.reload()
-        expect(hers).to_have_url(re.compile("/sign-in"))
+        expect_signed_out(hers, lab)
     choose_from_menu(page, "tessa", "Enable").get_by_role("button", name="Enable tessa").click()
     expect(row(page, "tessa")).not_to_contain_text("disabled")
 
@@ -134,9 +134,9 @@ def test_a_new_password_signs_other_browsers_out(browser, lab, reader):
         expect(page.locator(".sign-ins tbody tr")).to_have_count(1)
         page.reload()
         expect(page.get_by_role("heading", name="Your account")).to_be_visible()
-        elsewhere.reload()
-        expect(elsewhere).to_have_url(re.compile(r"/sign-in\?.*expired=1"))
-        sign_in(elsewhere, lab, READER, "the newest password")
+        expect_signed_out(elsewhere, lab)
+        sign_in(elsewhere.context, lab, READER, "the newest password")
+        elsewhere.goto(f"{lab.url}/settings")
         expect(elsewhere.get_by_role("heading", name="Your account")).to_be_visible()
 
 
@@ -145,8 +145,7 @@ def test_one_sign_in_is_ended(browser, lab, reader):
         expect(page.locator(".sign-ins tbody tr")).to_have_count(2)
         page.get_by_role("button", name="Sign out Chrome").click()
         expect(page.locator(".sign-ins tbody tr")).to_have_count(1)
-        elsewhere.reload()
-        expect(elsewhere).to_have_url(re.compile("/sign-in"))
+        expect_signed_out(elsewhere, lab)
 
 
 def test_theme_and_zone_survive_a_reload_and_another_browser(browser, lab, reader):
@@ -241,6 +240,29 @@ def test_an_admin_sees_detectors_and_lets_failed_pictures_be_tried_again(detecto
     expect(settings.locator(".viewer-title")).to_contain_text("2022-07-01 00:00")
 
 
+def test_a_section_is_drawn_although_another_one_changes_meanwhile(settings, lab):
+    """The queue is looked at every ten seconds, also while an answer about users is on its way."""
+    page, held = settings, []
+    expect(page.get_by_role("heading", name="Detector", exact=True)).to_be_visible()
+
+    def of(section):
+        return lambda message: (
+            f'"settings-{section}.children"' in (getattr(message, "request", message).post_data or "")
+        )
+
+    page.route("**/_dash-update-component*", lambda r: held.append(r) if of("users")(r.request) else r.continue_())
+    account = [{"username": "olga", "password": READERS}]
+    assert lab.app.test_client().post("/put_users", json=account, auth=(ADMIN, PASSWORD)).status_code == 200
+    with page.expect_request(of("users")):
+        page.evaluate("spi.settings.redraw(['users'])")
+    with page.expect_response(of("detector")):
+        page.evaluate("spi.settings.redraw(['detector'])")
+    [route] = held
+    route.continue_()
+    expect(row(page, "olga")).to_be_visible()
+    page.unroute_all()
+
+
 def test_a_broken_server_leaves_the_page_usable(settings):
     page, dialog = settings, settings.locator("dialog")
     page.evaluate("spi.settings.act = () => Promise.resolve({error: 'Something went wrong.', id: 'abc', field: ''})")
@@ -251,7 +273,11 @@ def test_a_broken_server_leaves_the_page_usable(settings):
     expect(dialog.get_by_role("button", name="Add user")).to_be_enabled()
 
 
-def test_stored_files_are_counted(settings):
+def test_stored_files_are_counted_and_nobody_waits_for_it(settings, monkeypatch):
+    go_on, measure = threading.Event(), system.measure_storage
+    monkeypatch.setattr(system, "measure_storage", lambda *arguments: go_on.wait(60) and measure(*arguments))
     settings.get_by_role("button", name="Count now").click()
+    settings.evaluate("spi.settings.act('choose_preference', {name: 'theme', value: 'light'})")  # is answered meanwhile
+    go_on.set()
     expect(settings.locator(".facts", has_text="Stored files")).to_contain_text("counted")
     expect(settings.get_by_role("button", name="Count again")).to_be_visible()

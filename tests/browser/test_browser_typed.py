@@ -108,3 +108,29 @@ def test_the_bar_holds_all_of_its_controls(visit):
         page.set_viewport_size({"width": width, "height": 900})
         over = page.locator(".scope-bar").evaluate("bar => bar.scrollWidth - bar.clientWidth")
         assert over <= 0, f"{over} px do not fit at {width} px"
+
+
+@pytest.mark.parametrize(
+    ("site", "day", "midnight", "hours", "label"),
+    [
+        ("Asia/Kolkata", "2022-07-01", "2022-06-30T18:30Z", 24, "UTC+5:30"),
+        ("Asia/Kathmandu", "2022-07-01", "2022-06-30T18:15Z", 24, "UTC+5:45"),
+        ("Australia/Adelaide", "2022-10-02", "2022-10-01T14:30Z", 23, "UTC+9:30/+10:30"),
+        ("Australia/Adelaide", "2022-04-03", "2022-04-02T13:30Z", 25, "UTC+10:30/+9:30"),
+    ],
+)
+def test_days_begin_at_the_midnight_of_the_site(visit, site, day, midnight, hours, label):
+    page = visit()
+    found = page.evaluate(
+        """([site, day]) => {
+            spi.time.use({zone: "site", site});
+            const {start, end} = spi.typed.parse(day), [from, to] = [start, end].map((text) => Date.parse(text) / 1000);
+            const ticks = spi.time.ticks(from, to, 1200), strong = ticks.filter((tick) => tick.strong);
+            const clocks = ticks.map(({t}) => spi.time.clock(t));
+            const full = clocks.every((text) => text.endsWith(":00")), once = new Set(clocks).size === clocks.length;
+            return [start, (to - from) / 3600, spi.time.labels(from, to), spi.time.midnight(day) === from,
+                strong.length, full, once, spi.time.day(to - 1)];
+        }""",
+        [site, day],
+    )
+    assert found == [midnight, hours, label, True, 1, True, True, day]

@@ -1,58 +1,42 @@
-"""Build both images and run them, where there is no container engine: `make images-test`. Debian, root, ten minutes.
+"""Build both images and run what is made of them, where there is no container engine: `make images-test`.
 
-Needs buildah and debootstrap. The base image is a stand-in made of Debian packages, unless BASE_ROOTFS names a folder
-with another. BUILD_OPTIONS are further options of `buildah bud`, for machines whose package index needs a certificate.
-The containers run as the images say, user, entry point and environment, on a root file system that is really read-only.
+Debian, root, ten minutes; needs buildah, debootstrap and MariaDB. The base image is a stand-in made of Debian packages,
+unless BASE_ROOTFS names a folder with another. BUILD_OPTIONS are further options of `buildah bud`, for machines whose
+package index needs a certificate. The services are started as the compose files say, on a root file system that is
+really read-only, without the capabilities that they drop.
 """
 
 import contextlib
-import json
+import gzip
 import os
+import secrets
 import shlex
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import ProxyHandler, build_opener
 
+from dotenv import dotenv_values
+
 from spi_dash.client import SpiClient
 from spi_dash.demo import tiny_picture
 
-ROOT = Path(__file__).parents[2]
+from .compose import DEVEL, DOCKER, PROD, ROOT, services
+from .containers import Engine, Store, step
+from .mariadb import MariaDb, mariadb_server
+from .ports import free_port
+
 PYTHON_IMAGE = "docker.io/library/python:3.11.14-slim-bookworm"
 PACKAGES = ["python3", "python3-venv", "python3-pip", "ca-certificates"]
 IMAGES = {"spi-dash-app": "app.Dockerfile", "spi-dash-detector": "detector.Dockerfile"}
-WRITABLE = {"spi-dash-app": ["/tmp", "/data"], "spi-dash-detector": ["/tmp", "/cache"]}
-UNWANTED = (".git", ".env", ".secret.env", "secrets.env", "spi.db", "pytest")
-PASSWORD = "only for this test 1"
-START_S, DETECT_S = 60, 180
-
-
-@dataclass(frozen=True)
-class Store:
-    """Where buildah keeps images: a folder of its own, nothing of the machine's."""
-
-    folder: Path
-
-    def run(self, *arguments: str) -> str:
-        store = ["--storage-driver=overlay", "--root", str(self.folder / "root"), "--runroot", str(self.folder / "run")]
-        command = ["buildah", *store, *arguments]
-        done = subprocess.run(
-            command, stdout=subprocess.PIPE, text=True, env={**os.environ, "BUILDAH_ISOLATION": "chroot"}
-        )
-        if done.returncode:
-            sys.exit(f"{shlex.join(command)}: exit code {done.returncode}")
-        return done.stdout.strip()
-
-    def has(self, image: str) -> bool:
-        return image in self.run("images", "--format", "{{.Name}}:{{.Tag}}").splitlines()
+START_S, DETECT_S, BACKUP_S = 60, 180, 60
 
 
 def main() -> None:
@@ -66,10 +50,14 @@ def main() -> None:
     store = Store(folder)
     if not store.has(PYTHON_IMAGE):
         make_base(store)
-    for name, dockerfile in IMAGES.items():
-        build(store, name, dockerfile)
-    try_out(store)
-    print("both images work")
+    with planted_secrets() as values:
+        for name, dockerfile in IMAGES.items():
+            build(store, name, dockerfile)
+    for name in IMAGES:
+        look_for_secrets(store, name, values)
+    with tempfile.TemporaryDirectory(prefix="spi-lab-") as lab, mariadb_server(Path(lab)) as mariadb:
+        try_out(store, Path(lab), mariadb)
+    print("both images work, and all services that are made of them")
 
 
 def make_base(store: Store) -> None:
@@ -95,76 +83,108 @@ def build(store: Store, name: str, dockerfile: str) -> None:
     step(f"{name}: {size} with its base, built in {time.monotonic() - began:.0f} s")
 
 
-def try_out(store: Store) -> None:
-    """A picture goes into the server of one image, and the other one finds out what is on it."""
+@contextlib.contextmanager
+def planted_secrets() -> Iterator[list[bytes]]:
+    """Secrets where they lie on a host while its images are made, and in the environment of whoever makes them."""
+    values = {name: secrets.token_hex(32) for name in ("SECRET_API_KEY", "MYSQL_PASSWORD", "UID_PASSWORD")}
+    real = ROOT / "docker" / ".secret.env"
+    planted = real.with_name("images-test.secret.env") if real.exists() else real
+    planted.write_text("".join(f"{name}={value}\n" for name, value in values.items()))
+    os.environ.update(values)
+    known = [value.encode() for value in values.values()]
+    if planted != real:
+        known += [line.partition(b"=")[2] for line in real.read_bytes().splitlines() if len(line) > 30]
+    try:
+        yield known
+    finally:
+        planted.unlink()
+        for name in values:
+            del os.environ[name]
+
+
+def look_for_secrets(store: Store, image: str, values: list[bytes]) -> None:
+    """In every layer of an image, and in its history and configuration, as they would be pushed to others."""
+    with tempfile.TemporaryDirectory(dir=store.folder) as folder:
+        store.run("push", "--quiet", image, f"dir:{folder}")
+        blobs = [path for path in Path(folder).iterdir() if path.name != "version"]
+        assert len(blobs) > 3, blobs
+        for path in blobs:
+            found = [value for value in values if holds(path, value)]
+            assert not found, f"{path.name} of {image} holds a secret"
+    step(f"{image}: none of {len(values)} secrets in {len(blobs)} layers and descriptions")
+
+
+def holds(path: Path, value: bytes) -> bool:
+    """Whether a file, packed or not, has these bytes."""
+    with path.open("rb") as raw:
+        is_packed = raw.read(2) == b"\x1f\x8b"
+    tail = b""
+    with gzip.open(path) if is_packed else path.open("rb") as file:
+        while piece := file.read(1 << 20):
+            if value in tail + piece:
+                return True
+            tail = piece[-len(value) :]
+    return False
+
+
+def try_out(store: Store, lab: Path, mariadb: MariaDb) -> None:
+    """A lab from its empty folders on: tables, a picture, its annotation, the nightly backup, and the way back."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    passwords = {name: secrets.token_urlsafe(24) for name in ("SECRET_API_KEY", "API_ADMIN_PASSWORD", "UID_PASSWORD")}
+    settings = {**dotenv_values(DOCKER / ".env"), "LOCAL_VOLUME_ROOT": str(lab), "BACKUP_DIR": f"{lab}/backups"}
+    settings |= {"MYSQL_DATABASE": "spi", "MYSQL_USER": "spi", "MYSQL_PASSWORD": "spi", **passwords}
+    here = {"MYSQL_HOST": f"127.0.0.1:{mariadb.port}", "SPI_HOST": "127.0.0.1", "SPI_PORT": str(port)}
+    engine, found = Engine(store, settings, here | {"SPI_API_URL": url}), services(PROD)
+    engine.run("spi_volumes", found["spi_volumes"], START_S)
+    engine.run("spi_migrate", found["spi_migrate"], START_S)
+    assert len(list_tables(mariadb)) > 10
+    engine.run("spi_certificate", services(DEVEL)["spi_certificate"], START_S)
+    assert (lab / "certbot/conf/devel/fullchain.pem").exists()
+    client = SpiClient(url, settings["API_ADMIN_NAME"], passwords["API_ADMIN_PASSWORD"])
+    season = ("%", datetime(2022, 1, 1), datetime(2023, 1, 1))
     name, picture = tiny_picture("5c173ff2", datetime(2022, 5, 1))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{probe.getsockname()[1]}"
-    secrets = {"API_ADMIN_PASSWORD": PASSWORD, "UID_PASSWORD": PASSWORD, "SECRET_API_KEY": PASSWORD}
-    server = {**secrets, "SPI_PORT": url.rpartition(":")[2], "SPI_HOST": "127.0.0.1"}
-    detector = {"UID_USER": "spi_uid", "UID_PASSWORD": PASSWORD, "SPI_API_URL": url}
-    with running(store, "spi-dash-app", server) as app:
+    with engine.running("spi_dash", found["spi_dash"]) as app:
         wait(f"{url}/healthz answers", lambda: answers(f"{url}/healthz"), START_S, app)
-        client = SpiClient(url, "admin", PASSWORD)
         client.upload_image(name, picture)
-        with running(store, "spi-dash-detector", detector) as worker:
-            season = ("%", datetime(2022, 1, 1), datetime(2023, 1, 1))
+        with engine.running("spi_uid", found["spi_uid"]) as worker:
 
             def is_annotated() -> bool:
                 return len(client.get_uid_annotations_series(*season, what="metadata")) == 1
 
             wait("the picture is annotated", is_annotated, DETECT_S, worker)
-        client.close()
+        before = client.get_uid_annotations_series(*season)
+        soon = datetime.now(UTC) + timedelta(seconds=BACKUP_S / 3)
+        night = {"BACKUP_AT": f"{soon:%H:%M:%S}", "BACKUP_FILES": "true"}
+        at_night = replace(engine, here={**engine.here, **night})
+        with at_night.running("spi_backup", found["spi_backup"]) as nightly:
+            made = lab / "backups"
+            wait("the backup is made", lambda: list(made.glob("*/manifest.json")), BACKUP_S, nightly)
+    wipe(mariadb)
+    shutil.rmtree(lab / "spi_dash" / "files")
+    restore = found["spi_migrate"] | {"command": ["restore", "/backups"]}
+    restore["volumes"] = [*restore["volumes"], "${BACKUP_DIR}:/backups:ro"]
+    engine.run("restore", restore, START_S)
+    with engine.running("spi_dash", found["spi_dash"]) as app:
+        wait(f"{url}/healthz answers", lambda: answers(f"{url}/healthz"), START_S, app)
+        assert client.get_uid_annotations_series(*season) == before
+        [row] = client.get_image_series(*season, what="image")
+        with build_opener(ProxyHandler({})).open(row["url"], timeout=30) as answer:
+            assert answer.read() == picture
+        step("what was wiped is back")
+    client.close()
 
 
-@contextlib.contextmanager
-def running(store: Store, image: str, environ: dict[str, str]) -> Iterator[subprocess.Popen]:
-    """The container of an image, on the host's network, until the context ends."""
-    container = store.run("from", "--pull-never", image)
-    config = json.loads(store.run("inspect", "--type", "container", container))["Docker"]["config"]
-    root = store.run("mount", container)
-    look_for_leftovers(Path(root), image)
-    command = [*config["Entrypoint"], *config["Cmd"]]
-    user = config["User"]
-    assert user.partition(":")[0] not in ("", "0", "root"), f"{image} runs as {user!r}"
-    variables = dict(pair.split("=", 1) for pair in config["Env"]) | environ
-    mounts = [f"mount -t tmpfs -o size=256m,mode=1777 tmpfs {root}{path}" for path in WRITABLE[image]]
-    script = [
-        f"mount --bind {root} {root} && mount -o remount,bind,ro {root}",
-        *mounts,
-        f"mount -t proc proc {root}/proc && mount --rbind /dev {root}/dev",
-        f"! chroot --userspec={user} {root} /usr/bin/touch /opt/spi/probe 2>/dev/null",
-        shlex.join(["exec", "chroot", f"--userspec={user}", "--groups=", root, *command]),
-    ]
-    unshare = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-ec", " && ".join(script)]
-    process = subprocess.Popen(unshare, env=variables | {"PATH": f"{variables['PATH']}:/usr/sbin:/sbin"})
-    try:
-        yield process
-        for child in children(process.pid):
-            os.kill(child, 15)
-        step(f"{image}: exit code {process.wait(60)} after SIGTERM")
-        assert process.returncode in (0, 143)
-    finally:
-        if process.poll() is None:  # the container's own process first: --kill-child does not reach another user's
-            for child in children(process.pid):
-                os.kill(child, 9)
-            process.kill()
-            process.wait()
-        store.run("umount", container)
-        store.run("rm", container)
+def list_tables(mariadb: MariaDb) -> list[str]:
+    with mariadb.connect() as cursor:
+        cursor.execute("SHOW TABLES FROM spi")
+        return [name for (name,) in cursor.fetchall()]
 
 
-def look_for_leftovers(root: Path, image: str) -> None:
-    """What must be in no layer."""
-    places = [root / "opt", root / "src", root / "data", root / "tmp", root / "root"]
-    found = [path for place in places if place.exists() for path in place.rglob("*") if path.name in UNWANTED]
-    assert not found, f"{image} holds {found}"
-    assert not (root / "src").exists()
-
-
-def children(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+def wipe(mariadb: MariaDb) -> None:
+    with mariadb.connect() as cursor:
+        cursor.execute("DROP DATABASE spi")
+        cursor.execute("CREATE DATABASE spi")
 
 
 def answers(url: str) -> bool:
@@ -182,10 +202,6 @@ def wait(what: str, happened, within_s: float, process: subprocess.Popen) -> Non
         assert time.monotonic() - began < within_s, f"not within {within_s:.0f} s: {what}"
         time.sleep(0.2)
     step(f"{what}, after {time.monotonic() - began:.1f} s")
-
-
-def step(text: str) -> None:
-    print(f"--- {text}", flush=True)
 
 
 if __name__ == "__main__":

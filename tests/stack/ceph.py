@@ -6,7 +6,6 @@ can be stopped by the handles we hold.
 
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -19,6 +18,8 @@ from urllib.error import URLError
 from urllib.request import ProxyHandler, build_opener
 
 import pytest
+
+from .ports import free_port
 
 PROGRAMS = ("ceph", "ceph-authtool", "ceph-mon", "ceph-osd", "monmaptool", "openssl", "radosgw", "radosgw-admin")
 START_S = 90
@@ -71,7 +72,7 @@ def rgw() -> Iterator[Rgw]:
 @contextmanager
 def running(folder: Path) -> Iterator[Rgw]:
     """Start a cluster of one in this folder, and stop it again."""
-    monitor_port, *gateway_ports = _free_ports(3)
+    monitor_port, *gateway_ports = (free_port() for _ in range(3))
     rgw = Rgw(
         host=f"http://127.0.0.1:{gateway_ports[0]}",
         tls_host=f"https://127.0.0.1:{gateway_ports[1]}",
@@ -186,14 +187,6 @@ def _make_certificate(folder: Path) -> Path:
     names = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(folder / "key.pem"), "-out", str(certificate)]
     subprocess.run([*command, *names], capture_output=True, check=True)
     return certificate
-
-
-def _free_ports(count: int) -> list[int]:
-    with ExitStack() as sockets:
-        found = [sockets.enter_context(socket.socket()) for _ in range(count)]
-        for each in found:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in found]
 
 
 def _wait_for_answer(url: str, process: subprocess.Popen) -> None:

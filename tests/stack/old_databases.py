@@ -1,5 +1,8 @@
 """Databases as the four generations of the existing server left them, filled; from the wire contract, section 7."""
 
+import csv
+from pathlib import Path
+
 import sqlalchemy as sa
 
 GENERATIONS = ("G1", "G2", "G3", "G4")
@@ -120,3 +123,18 @@ def fill(connection: sa.Connection, generation: str, password_hash: str, micro: 
         connection.execute(
             sa.text("INSERT INTO project_series_1 VALUES (1, '0a1b2c3d', '2020-06-01', '2020-07-01', 49.1, 'x')")
         )
+
+
+def load_season(url: str, table: Path) -> None:
+    """An empty SQLite database of May 2021 with the rows of a CSV, real ones of 2020."""
+    with table.open() as file:
+        rows = [{name: value or None for name, value in row.items()} for row in csv.DictReader(file)]
+    names = [name for name in rows[0] if name not in ("", "id", "url")]
+    values = [{n: row[n] or (0 if n.startswith("no_flash") else None) for n in names} for row in rows]
+    engine = sa.create_engine(url)
+    with engine.begin() as connection:
+        for statement in definitions("G2", False):
+            connection.exec_driver_sql(statement)
+        bound = ", ".join(f":{name}" for name in names)
+        connection.execute(sa.text(f"INSERT INTO images ({', '.join(names)}) VALUES ({bound})"), values)
+    engine.dispose()

@@ -1,17 +1,25 @@
-"""A wire in front of a real server that can be cut, or go silent: what clients see when a server or network fails."""
+"""A wire in front of a real server that can be cut, go silent or be slow: what clients see when a network fails."""
 
 import contextlib
 import selectors
 import socket
+import struct
 import threading
+import time
 from collections.abc import Iterator
 from typing import Literal
 
-State = Literal["up", "refuses", "hangs"]
+State = Literal["up", "refuses", "hangs", "resets", "slow"]
+SLOW_BYTES_PER_S = 8_000_000
+LINGER_NOT = struct.pack("ii", 1, 0)  # closing a connection then breaks it
 
 
 class Wire:
-    """Passes bytes on while it is "up". "refuses": nobody listens, and connections break. "hangs": nothing answers."""
+    """Passes bytes on while it is "up", and, not as fast, while it is "slow".
+
+    "refuses": nobody listens, and connections break. "hangs": connections are made, nothing answers. "resets": each
+    connection breaks when it has been made.
+    """
 
     def __init__(self, host: str, port: int) -> None:
         self._there = (host, port)
@@ -50,6 +58,10 @@ class Wire:
                 threading.Thread(target=self._carry, args=(near,), daemon=True).start()
 
     def _carry(self, near: socket.socket) -> None:
+        if self._state == "resets":
+            with near:
+                near.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_NOT)
+            return
         with near, contextlib.suppress(OSError), socket.create_connection(self._there) as far:
             with self._lock:
                 self._pairs |= {near: far, far: near}
@@ -68,7 +80,9 @@ class Wire:
             data = source.recv(1 << 16)
             if not data:
                 return False
-            if self._state == "up":  # else it is lost
+            if self._state == "slow":
+                time.sleep(len(data) / SLOW_BYTES_PER_S)
+            if self._state in ("up", "slow"):  # else it is lost
                 self._pairs[source].sendall(data)
         return True
 

@@ -18,6 +18,8 @@ from pathlib import Path
 import pytest
 from live import PASSWORD
 
+from .ports import free_port
+
 ROOT = Path(__file__).parents[2]
 DOMAIN = "lab.test"
 START_S = 60
@@ -45,12 +47,6 @@ class Nginx:
     @property
     def error_log(self) -> str:
         return (self.folder / "error.log").read_text()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def require_nginx() -> None:
@@ -90,9 +86,10 @@ def names(addresses: list[str]) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def server_process(data: Path, host: str, port: int) -> Iterator[subprocess.Popen[str]]:
+def server_process(data: Path, host: str, port: int, **variables: str) -> Iterator[subprocess.Popen[str]]:
     """`spi-dash serve`, as in a container."""
     environ = {**os.environ, "API_ADMIN_PASSWORD": PASSWORD, "SPI_TRUSTED_PROXY": "127.0.0.1", "SPI_THREADS": "4"}
+    environ |= variables
     command = [sys.executable, "-m", "spi_dash", "serve", "--data", str(data), "--host", host, "--port", str(port)]
     log = (data.parent / f"{host}.log").open("w")
     with (

@@ -14,47 +14,21 @@ from contextlib import closing
 from hashlib import md5
 
 import pytest
+import sqlalchemy as sa
 from live import ADMIN, PASSWORD, live_server, pictures, plain_session
 from stack.proxy import wire_to
 from stack.servers import database_variables, s3_variables
 
+from spi_dash import db
+from spi_dash.breaker import Breaker
 from spi_dash.client import SpiClient
 from spi_dash.clock import utcnow
-from spi_dash.errors import SpiError
+from spi_dash.errors import SpiError, Unavailable
 from spi_dash.services.check import check
 from spi_dash.services.check_report import Options
-from spi_dash.storage import DiskStorage
+from spi_dash.storage import S3Storage
 
 pytestmark = pytest.mark.stack
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    """A real file system of a few megabytes."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", folder], capture_output=True)
-    if mounted.returncode != 0:
-        pytest.skip("mounting a small disk is not permitted here")
-    yield folder
-    subprocess.run(["umount", "-l", folder], check=True)
-
-
-def test_a_full_disk_refuses_and_goes_on_when_there_is_room(tmp_path, small_disk):
-    (name, data), (second, more), *_ = pictures(2).items()
-    with live_server(tmp_path / "data") as live, live.client(retries=0) as client:
-        object.__setattr__(live.spi, "storage", DiskStorage(small_disk / "files", b"secret"))
-        client.upload_image(name, data)
-        with (small_disk / "filler").open("wb", buffering=0) as filler, pytest.raises(OSError):
-            while True:
-                filler.write(bytes(4096))
-        with pytest.raises(SpiError, match="No space left") as failure:
-            client.upload_image(second, more)
-        assert (failure.value.status, failure.value.details["retry_after_s"]) == (503, 5)
-        (small_disk / "filler").unlink()
-        client.upload_image(second, more)
-        rows = client.get_images([{"device": n[:8], "datetime": n[9:28]} for n in (name, second)], "image")
-        assert len([client.fetch(row["url"], row["md5"]) for row in rows]) == 2
 
 
 def refusal(answer):
@@ -117,13 +91,12 @@ def test_mariadb_is_killed_and_comes_back(tmp_path, own_mariadb):
         assert found == sorted(files[name] for name in acknowledged)
 
 
-@pytest.mark.parametrize("fault", ["refuses", "hangs"])
+@pytest.mark.parametrize("fault", ["refuses", "resets", "hangs"])
 def test_s3_goes_and_comes_back(tmp_path, rgw, monkeypatch, fault):
     """Uploads are refused within the limits and leave no row; what needs no file is answered, and it goes on alone."""
-    monkeypatch.setattr("spi_dash.storage.s3.READ_TIMEOUT_S", 1)  # or the test takes a minute
-    monkeypatch.setattr("spi_dash.storage.s3.CHECK_TIMEOUT_S", 1)
-    with closing(rgw.client()) as s3:
-        s3.create_bucket(Bucket=f"fault-{fault}")
+    monkeypatch.setattr("spi_dash.storage.s3_clients.READ_TIMEOUT_S", 3)  # or the test takes a minute
+    monkeypatch.setattr("spi_dash.storage.s3_clients.CHECK_TIMEOUT_S", 1)
+    make_bucket(rgw, f"fault-{fault}")
     files = pictures(12)
     (first, data), *others = files.items()
     with wire_to(rgw.host) as wire, plain_session() as session:
@@ -138,15 +111,128 @@ def test_s3_goes_and_comes_back(tmp_path, rgw, monkeypatch, fault):
                 )
                 assert "object storage" in refusal(answer)
             assert "storage" in refusal(session.get(f"{live.url}/readyz"))
-            assert time.monotonic() - began < 15
+            assert time.monotonic() - began < 10
             rows = client.get_images([{"device": name[:8], "datetime": name[9:28]} for name in files])
             assert [row["md5"] for row in rows] == [md5(data).hexdigest()]
             wire.set("up")
-            for name, other in others:
-                client.upload_image(name, other)
+            upload_in_the_end(client, others)
             assert session.get(f"{live.url}/readyz").status_code == 200
             report = look(live.spi)
             assert (report.images, dict(report.found)) == (len(files), {})
+
+
+def make_bucket(rgw, name):
+    with closing(rgw.client()) as s3:
+        s3.create_bucket(Bucket=name)
+        s3.put_object(Bucket=name, Key="first")  # which takes the gateway seconds
+
+
+def ask_at_once(pool, url, calls):
+    """Answers of a server with four threads to these calls, and how long each of them took."""
+
+    def ask(call):
+        method, path, options = call
+        with plain_session() as session:
+            began = time.monotonic()
+            answer = session.request(method, f"{url}/{path}", timeout=60, **options)
+            return answer, time.monotonic() - began
+
+    return [pool.submit(ask, call) for call in calls]
+
+
+def test_a_hanging_s3_server_leaves_threads_for_everything_else(tmp_path, rgw, own_mariadb, monkeypatch):
+    monkeypatch.setattr("spi_dash.storage.s3_clients.READ_TIMEOUT_S", 4)
+    make_bucket(rgw, "fault-busy")
+    (first, data), *others = pictures(13).items()
+    login = {"auth": (ADMIN, PASSWORD)}
+    uploads = [("POST", "_put_new_images", login | {"files": {name: (name, other)}}) for name, other in others]
+    with wire_to(rgw.host) as wire, ThreadPoolExecutor(12) as pool:
+        variables = database_variables(own_mariadb.url)
+        variables |= s3_variables(rgw, "fault-busy", f"http://127.0.0.1:{wire.port}")
+        with (
+            live_server(tmp_path / "data", **variables) as live,
+            live.client(retries=0) as client,
+            plain_session() as session,
+        ):
+            client.upload_image(first, data)
+            wire.set("hangs")
+            refused = ask_at_once(pool, live.url, uploads)
+            wait_until(lambda: any(each.done() for each in refused))
+            began = time.monotonic()
+            assert session.get(f"{live.url}/healthz").status_code == 200
+            assert len(client.get_images([{"device": first[:8], "datetime": first[9:28]}])) == 1
+            assert session.get(f"{live.url}/sign-in").status_code == 200
+            assert time.monotonic() - began < 2
+            answers = [each.result() for each in refused]
+            assert all("object storage" in refusal(answer) for answer, _ in answers)
+            assert max(took for _, took in answers) < 9
+            [(answer, took)] = [each.result() for each in ask_at_once(pool, live.url, uploads[:1])]
+            assert refusal(answer) and took < 1  # while it is known to hang nobody waits
+            wire.set("up")
+            upload_in_the_end(client, others)
+            report = look(live.spi)
+            assert (report.images, dict(report.found)) == (13, {})
+
+
+def test_a_hanging_database_is_known_to_hang_and_comes_back(tmp_path, own_mariadb, monkeypatch):
+    monkeypatch.setattr("spi_dash.engines.READ_S", 3)
+    (first, data), *others = pictures(5).items()
+    login = {"auth": (ADMIN, PASSWORD)}
+    with wire_to(f"http://127.0.0.1:{own_mariadb.port}") as wire, ThreadPoolExecutor(12) as pool:
+        variables = database_variables(own_mariadb.url) | {"MYSQL_HOST": f"127.0.0.1:{wire.port}"}
+        with (
+            live_server(tmp_path / "data", **variables) as live,
+            live.client(retries=0) as client,
+            plain_session() as session,
+        ):
+            client.upload_image(first, data)
+            wire.set("hangs")
+            refused = ask_at_once(pool, live.url, [("POST", "get_users", login | {"json": []})] * 12)
+            wait_until(lambda: any(each.done() for each in refused))
+            began = time.monotonic()
+            assert session.get(f"{live.url}/healthz").status_code == 200
+            assert time.monotonic() - began < 2
+            assert all("database" in refusal(each.result()[0]) for each in refused)
+            assert max(each.result()[1] for each in refused) < 15
+            wire.set("up")
+            upload_in_the_end(client, others)
+            wire.set("resets")
+            assert "database" in refusal(session.post(f"{live.url}/get_users", json=[], auth=(ADMIN, PASSWORD)))
+            wire.set("up")
+            assert session.post(f"{live.url}/get_users", json=[], auth=(ADMIN, PASSWORD)).status_code == 200
+            assert (look(live.spi).images, session.get(f"{live.url}/readyz").status_code) == (5, 200)
+
+
+def test_a_slow_line_to_the_s3_server_is_no_hanging_one(rgw, monkeypatch):
+    """Each piece has its time, not the whole: also where the whole takes several times as long."""
+    for name in ("CONNECT_TIMEOUT_S", "PATIENT_S"):
+        monkeypatch.setattr(f"spi_dash.storage.s3_clients.{name}", 0.5)
+    make_bucket(rgw, "fault-slow")
+    with wire_to(rgw.host) as wire:
+        host, keys = f"http://127.0.0.1:{wire.port}", (rgw.access_key, rgw.secret_key)
+        storage = S3Storage(host, "fault-slow", *keys, b"", breaker=Breaker("the store", 4))
+        with closing(storage):
+            storage.check()
+            wire.set("slow")
+            large = os.urandom(14 << 20)
+            storage.put("large", large)
+            assert storage.get("large") == large
+
+
+def test_mariadb_ends_what_takes_too_long_but_no_list_and_no_command(mariadb_url, monkeypatch):
+    monkeypatch.setattr("spi_dash.engines.STATEMENT_S", 1)
+    slow = sa.select(sa.literal_column("SLEEP(1.5)"))
+    for_requests, for_commands = db.connect(mariadb_url, Breaker("the database", 4)), db.connect(mariadb_url)
+    try:
+        with pytest.raises(Unavailable, match="takes too long"), for_requests.read() as session:
+            session.execute(slow)
+        with for_requests.read() as session:
+            assert session.execute(slow.execution_options(yield_per=10)).all() == [(0,)]
+        with for_commands.read() as session, for_requests.patient() as patient, patient.read() as other:
+            assert session.scalar(slow) == other.scalar(slow) == 0
+    finally:
+        for each in (for_requests, for_commands):
+            each.engine.dispose()
 
 
 def look(spi):
@@ -154,12 +240,26 @@ def look(spi):
     return check(spi.begin, spi.read, spi.storage, Options(now=utcnow()), note=lambda problem: None)
 
 
-def wait_until(condition, limit_s=30):
+def wait_until(condition, limit_s=30, every_s=0.01):
     """Other threads are at work meanwhile."""
     give_up_at = time.monotonic() + limit_s
     while not condition():
         assert time.monotonic() < give_up_at, "it does not happen"
-        time.sleep(0.01)
+        time.sleep(every_s)
+
+
+def upload_in_the_end(client, files):
+    """Each of them, tried again as long as it is refused for now."""
+
+    def is_taken(name, data):
+        try:
+            client.upload_image(name, data)
+        except Unavailable:
+            return False
+        return True
+
+    for name, data in files:
+        wait_until(lambda name=name, data=data: is_taken(name, data), every_s=0.3)
 
 
 def test_a_slow_upload_is_finished_before_the_server_ends(tmp_path):

@@ -1,6 +1,8 @@
 """Real nginx with production's template and script before two server processes: the manual's commands, and attacks."""
 
+import base64
 import contextlib
+import hashlib
 import json
 import shutil
 import socket
@@ -230,17 +232,29 @@ def test_one_server_of_two_is_enough(lab):
         assert "token" in json.loads(lab.curl("--user", LOGIN, "-X", "POST", f"{API}/get_token"))
 
 
-@pytest.mark.parametrize(
-    "url, kind", [(API, "application/json"), (WEBAPP, "text/html"), (f"https://s3.{DOMAIN}", "text/plain")]
-)
-def test_no_server_at_all_is_said_kindly_and_hides_links(url, kind):
+AWAY = [
+    (API, "*/*", "application/json"),
+    (API, "text/html", "application/json"),
+    (WEBAPP, "*/*", "application/json"),
+    (WEBAPP, "text/html,*/*;q=0.8", "text/html"),
+    (f"https://s3.{DOMAIN}", "*/*", "text/plain"),
+]
+
+
+def test_no_server_at_all_is_said_kindly_and_hides_links():
     require_nginx()
     with start_nginx(f"127.0.0.1:{reverse_proxy.free_port()}") as nginx:
-        status, headers = Lab(nginx, []).headers(f"{url}/files/a.jpg?signature=in-a-link")
-        assert (status, headers["retry-after"], headers["cache-control"]) == (503, "5", "no-store")
-        assert headers["content-type"].startswith(kind)
-        for header in ("strict-transport-security", "x-content-type-options", "referrer-policy", "x-frame-options"):
-            assert header in headers
+        for site, accept, kind in AWAY:
+            url = f"{site}/files/a.jpg?signature=in-a-link"
+            status, headers = Lab(nginx, []).headers(url, "-H", f"Accept: {accept}")
+            assert (status, headers["retry-after"], headers["cache-control"]) == (503, "5", "no-store")
+            assert headers["content-type"].startswith(kind), (site, accept)
+            for header in ("strict-transport-security", "x-content-type-options", "referrer-policy", "x-frame-options"):
+                assert header in headers
+        page = nginx.curl("--include", "-H", "Accept: text/html", WEBAPP).stdout
+        script = page[page.index("<script>") + 8 : page.index("</script>")]
+        allowed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+        assert f"script-src 'sha256-{allowed}';" in page and "http-equiv" not in page
         assert "in-a-link" not in nginx.access_log + nginx.error_log
 
 

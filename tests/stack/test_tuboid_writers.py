@@ -9,8 +9,8 @@ from tuboid_lab import name_tuboid, series_info, tuboid_form
 
 from spi_dash.contract import TuboidSeriesInfo
 from spi_dash.errors import Conflict
-from spi_dash.models import TiledTuboid, TuboidSeries
-from spi_dash.services import tuboids
+from spi_dash.models import TiledTuboid, TuboidEntry, TuboidSeries
+from spi_dash.services import tuboid_index, tuboids
 from spi_dash.storage import MemoryStorage
 
 pytestmark = pytest.mark.stack
@@ -42,3 +42,35 @@ def test_many_writers_of_new_series(mariadb_database):
     with database.read() as session:
         counts = sa.select(sa.func.count()).select_from(TiledTuboid).group_by(TiledTuboid.parent_series_id)
         assert session.scalars(counts).all() == [6] * 5
+
+
+def test_who_commits_late_is_seen_too(mariadb_database):
+    """The mark of a slow transaction has a lower id than that of a quick one which commits before."""
+    database, storage = mariadb_database, MemoryStorage()
+    with database.begin() as session:
+        session.execute(sa.delete(TuboidSeries))
+    form = tuboid_form()
+    parts = {name: form[name] for name in ("metadata", "tuboid", "context")}
+    slow, quick = (TuboidSeriesInfo(**series_info(algo_version=name)) for name in ("slow", "quick"))
+
+    def add(session, number, info):
+        tuboids.add_tuboid(
+            session, storage, tuboids.prepare_tuboid(storage, name_tuboid(number), info, **parts), None, NOW
+        )
+
+    def numbers():
+        with database.read() as session:
+            return tuboid_index.change_number(session), tuboid_index.counted_number(session)
+
+    with database.begin() as late:
+        # Names that no deleted tuboid had: MariaDB would have them wait for each other until those are cleared away.
+        add(late, 4401, slow)
+        with database.begin() as session:
+            add(session, 4402, quick)
+        tuboid_index.refresh(database.begin, database.read)
+        change, held = numbers()
+        assert change == held
+    assert numbers()[0] > held
+    tuboid_index.refresh(database.begin, database.read)
+    with database.read() as session:
+        assert session.scalar(sa.select(sa.func.count()).select_from(TuboidEntry)) == 2
