@@ -586,7 +586,7 @@ def test_s3_that_hangs_does_not_hang_the_probe(monkeypatch):
         started = time.monotonic()
         with pytest.raises(Unavailable, match="does not answer"):
             storage.check()
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 4
         storage.close()
 
 

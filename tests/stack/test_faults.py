@@ -162,12 +162,12 @@ def test_a_hanging_s3_server_leaves_threads_for_everything_else(tmp_path, rgw, o
             assert session.get(f"{live.url}/healthz").status_code == 200
             assert len(client.get_images([{"device": first[:8], "datetime": first[9:28]}])) == 1
             assert session.get(f"{live.url}/sign-in").status_code == 200
-            assert time.monotonic() - began < 2
+            assert time.monotonic() - began < 4
             answers = [each.result() for each in refused]
             assert all("object storage" in refusal(answer) for answer, _ in answers)
-            assert max(took for _, took in answers) < 9
+            assert max(took for _, took in answers) < 12
             [(answer, took)] = [each.result() for each in ask_at_once(pool, live.url, uploads[:1])]
-            assert refusal(answer) and took < 1  # while it is known to hang nobody waits
+            assert refusal(answer) and took < 4  # while it is known to hang nobody waits
             wire.set("up")
             upload_in_the_end(client, others)
             report = look(live.spi)
@@ -191,7 +191,7 @@ def test_a_hanging_database_is_known_to_hang_and_comes_back(tmp_path, own_mariad
             wait_until(lambda: any(each.done() for each in refused))
             began = time.monotonic()
             assert session.get(f"{live.url}/healthz").status_code == 200
-            assert time.monotonic() - began < 2
+            assert time.monotonic() - began < 3
             assert all("database" in refusal(each.result()[0]) for each in refused)
             assert max(each.result()[1] for each in refused) < 15
             wire.set("up")
