@@ -20,6 +20,10 @@ seconds_to_go() {
     echo $((at - now))
 }
 
+while [ "${BACKUP_AT:-}" = never ]; do
+    touch "$fine"
+    wait_for sleep 3600
+done
 date -u -d "${BACKUP_AT:?set it in .env, as in 02:30}" >/dev/null || {
     echo "BACKUP_AT=$BACKUP_AT is no time of day" >&2
     exit 2
@@ -40,6 +44,6 @@ while :; do
     else
         rm -f "$fine"
         echo "the backup failed: next try in $retry_s s" >&2
-        wait_s=$retry_s
+        wait_s=$((retry_s + $(od -An -N1 -tu1 /dev/urandom) * retry_s / 36000))  # not at once with another host
     fi
 done

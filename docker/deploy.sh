@@ -33,6 +33,7 @@ then
   mysql-backup     the database as spi_db.dump.<date>.sql.gz in the current directory
   restore FILE     bring back such a file, or a backup folder of `spi-dash backup` (--yes: do not ask)
   mysql-prompt     talk SQL to the database
+  spi-dash ...     a command of the program, as in `sh deploy.sh spi-dash check --quick`; alone: which there are
 
 for developers
   devel            the same services on this computer alone, with a certificate of its own making
@@ -124,6 +125,9 @@ compose() {
     if s3_is_local; then set -- --profile s3 "$@"; fi
     [ ! -f "$secret_file" ] || set -- --env-file "$secret_file" "$@"
     [ -z "$project" ] || set -- -p "$project" "$@"
+    # Compose does not look into files that it mounts: whose files have changed is made anew by this.
+    SPI_MOUNTED=$(cat "$here/../nginx.conf" "$here/nginx.sh" "$here/certbot.sh" "$here/backup.sh" "$here/garage.toml" 2>/dev/null | cksum | tr ' ' -)
+    export SPI_MOUNTED
     docker compose --env-file "$env_file" "$@"
 }
 
@@ -153,12 +157,12 @@ present() {
     done
 }
 
-# Per container: service, state, health or "none", exit code, image.
+# Per container: service, state, health or "none", exit code, image, id.
 containers() {
     ids=$(compose ps -a -q "$@") || return 1
     [ -n "$ids" ] || return 0
     # shellcheck disable=SC2086
-    docker inspect --format '{{index .Config.Labels "com.docker.compose.service"}} {{.State.Status}} {{if .State.Health}}{{.State.Health.Status}}{{else}}none{{end}} {{.State.ExitCode}} {{.Image}}' $ids
+    docker inspect --format '{{index .Config.Labels "com.docker.compose.service"}} {{.State.Status}} {{if .State.Health}}{{.State.Health.Status}}{{else}}none{{end}} {{.State.ExitCode}} {{.Image}} {{.Id}}' $ids
 }
 
 wait_healthy() {
@@ -368,7 +372,10 @@ verb_prod_init() {
     else
         compose run --rm --no-deps -p 80:80 --entrypoint certbot spi_certbot "$@" --standalone || no_certificate
     fi
-    say "The certificates are there and are renewed by themselves. Next: sh deploy.sh prod"
+    case " $* " in
+        *" --dry-run "*) say "The trial went well; there is no certificate yet. Next: sh deploy.sh prod-init" ;;
+        *) say "The certificates are there and are renewed by themselves. Next: sh deploy.sh prod" ;;
+    esac
 }
 
 no_certificate() {
@@ -377,6 +384,12 @@ no_certificate() {
 
 need_certificate() {
     [ -s "$(certificate)" ] || refuse "there is no certificate in $(dirname "$(certificate)"): run 'sh deploy.sh prod-init' first"
+    command -v openssl >/dev/null 2>&1 || return 0
+    for name in $(host_names); do
+        case $(openssl x509 -noout -checkhost "$name" -in "$(certificate)" 2>/dev/null) in
+            *NOT*) refuse "the certificate is not for $name: run 'sh deploy.sh prod-init' again" ;;
+        esac
+    done
 }
 
 make_images() {
@@ -452,6 +465,10 @@ verb_status() {
     if [ -s "$(certificate)" ] && command -v openssl >/dev/null 2>&1; then
         say "certificate: until $(openssl x509 -noout -enddate -in "$(certificate)" | cut -d= -f2)"
     fi
+    target=$(value BACKUP_TO)
+    case $target in
+        s3://*) say "backups: in $target; 'sh deploy.sh spi-dash backup --to $target --check' reads the newest"; return "$failed" ;;
+    esac
     newest=$(find "$(backup_dir)" -maxdepth 2 -name manifest.json 2>/dev/null | sort | tail -n 1)
     [ -z "$newest" ] || newest=$(basename "$(dirname "$newest")")
     say "newest backup: ${newest:-none}"
@@ -466,14 +483,22 @@ verb_logs() {
     compose logs --tail 200 --follow "$@"
 }
 
+# A container of its own, beside the servers, with all that they have and the folder of backups.
+verb_spi_dash() {
+    need_settings
+    if [ ! -t 0 ]; then set -- -T --entrypoint spi-dash spi_backup "$@"; else set -- --entrypoint spi-dash spi_backup "$@"; fi
+    compose run --rm --no-deps "$@"
+}
+
 # --- the database
 
 port_of() { case $1 in *:*) printf '%s' "${1##*:}" ;; *) printf 3306 ;; esac; }
 
-# Runs a shell line where MariaDB's client is. The password stays in the container's environment.
+# Runs a shell line where MariaDB's client is. The password stays in the container's environment. TLS is used where the
+# database has it, as by the server; newer clients would insist on it.
 in_db() {
     # shellcheck disable=SC2016
-    login='export MYSQL_PWD="${MYSQL_PASSWORD:-$MARIADB_PASSWORD}"; user=${MYSQL_USER:-$MARIADB_USER} db=${MYSQL_DATABASE:-$MARIADB_DATABASE} host=${SPI_DB_HOST:-localhost}; '
+    login='export MYSQL_PWD="${MYSQL_PASSWORD:-$MARIADB_PASSWORD}"; tls=--skip-ssl-verify-server-cert user=${MYSQL_USER:-$MARIADB_USER} db=${MYSQL_DATABASE:-$MARIADB_DATABASE} host=${SPI_DB_HOST:-localhost}; '
     if db_is_local; then
         compose exec -T spi_db sh -c "$login$1"
     else
@@ -488,7 +513,7 @@ in_db() {
 }
 
 # shellcheck disable=SC2016
-sql() { in_db 'exec mariadb -h "$host" -u "$user" --default-character-set=utf8mb4 -N -B "$db"'; }
+sql() { in_db 'exec mariadb $tls -h "$host" -u "$user" --default-character-set=utf8mb4 -N -B "$db"'; }
 
 start_db() {
     db_is_local || return 0
@@ -514,7 +539,7 @@ is_whole() {
 dump_to() {
     part=${1%.sql.gz}.part.sql.gz
     # shellcheck disable=SC2016
-    line='exec mariadb-dump -h "$host" -u "$user" --single-transaction --quick --triggers --hex-blob --no-tablespaces --default-character-set=utf8mb4 "$db"'
+    line='exec mariadb-dump $tls -h "$host" -u "$user" --single-transaction --skip-add-locks --quick --triggers --hex-blob --no-tablespaces --default-character-set=utf8mb4 "$db"'
     { in_db "$line" && : >"$part.done"; } | gzip >"$part"
     if [ -e "$part.done" ] && is_whole "$part" && sync "$part" && mv "$part" "$1"; then
         rm -f "$part.done"
@@ -543,7 +568,7 @@ tables_found() { say 'SELECT COUNT(*) FROM information_schema.tables WHERE table
 # A server refuses to start on a database that has the table of the first line.
 load_dump() {
     # shellcheck disable=SC2016
-    in_db 'exec mariadb -h "$host" -u "$user" -e "CREATE DATABASE IF NOT EXISTS \`$db\`"' </dev/null || return 1
+    in_db 'exec mariadb $tls -h "$host" -u "$user" -e "CREATE DATABASE IF NOT EXISTS \`$db\`"' </dev/null || return 1
     found=$(say 'SELECT DATABASE(), default_character_set_name, default_collation_name FROM information_schema.schemata WHERE schema_name = DATABASE();' | sql) || return 1
     # shellcheck disable=SC2086
     set -- "$1" $found
@@ -551,8 +576,8 @@ load_dump() {
     {
         say "DROP DATABASE \`$2\`; CREATE DATABASE \`$2\` CHARACTER SET $3 COLLATE $4; USE \`$2\`;"
         say 'CREATE TABLE spi_restore_unfinished (x INT);'
-        # Triggers become ours: the account that made them may have had another name.
-        unpack "$1" | sed -e 's,^/\*!50003 CREATE\*/ /\*!50017 DEFINER=[^*]*\*/,/*!50003 CREATE*/,' -e '${/^-- Dump completed/!q1}' &&
+        # Triggers become ours: the account that made them may have had another name. Locks need a right of their own.
+        unpack "$1" | sed -e '/^\(LOCK TABLES .* WRITE\|UNLOCK TABLES\);$/d' -e 's,^/\*!50003 CREATE\*/ /\*!50017 DEFINER=[^*]*\*/,/*!50003 CREATE*/,' -e '${/^-- Dump completed/!q1}' &&
             say 'DROP TABLE spi_restore_unfinished;'
     } | sql || return 1
     left=$(say "SHOW TABLES LIKE 'spi_restore_unfinished';" | sql) || return 1
@@ -628,16 +653,22 @@ verb_restore() {
     migrate || refuse "restored, but the tables could not be brought up to date, see above"
     up || refuse "restored, but not everything could be started: see 'sh deploy.sh status'"
     wait_healthy || refuse "restored, but the server is not healthy"
-    say "Restored $source. Pictures that came after it are taken up again by 'spi-dash check --repair', see docs/operations.md."
+    say "Restored $source. Pictures that came after it are taken up again by 'sh deploy.sh spi-dash check --repair', see docs/operations.md."
 }
 
 # --- update
 
+# As many as there are, where they are several.
+scale_of() {
+    for service in "$@"; do
+        number=$(compose ps -a -q "$service" 2>/dev/null | grep -c .) || :
+        [ "${number:-0}" -le 1 ] || printf -- '--scale %s=%s ' "$service" "$number"
+    done
+}
+
 up() {
-    # As many detectors as there were.
-    detectors=$(compose ps -a -q spi_uid 2>/dev/null | grep -c .) || :
-    if [ "${detectors:-0}" -gt 1 ]; then set -- --scale "spi_uid=$detectors" "$@"; fi
-    compose up -d "$@"
+    # shellcheck disable=SC2046
+    compose up -d $(scale_of spi_dash spi_uid) "$@"
 }
 
 # nginx stays, and tells devices to try again later.
@@ -663,10 +694,12 @@ pin_images() {
 
 # A name for each of them, so that nothing tidies them away.
 keep_images() {
-    while read -r service _ _ _ image; do
+    while read -r service _ _ _ image _; do
         docker tag "$image" "spi-dash-before-update/$service:latest" || return 1
     done <"$1.list"
 }
+
+nginx_id() { awk '$1 == "spi_nginx" { print $6 }'; }
 
 roll_back() {
     trap '' INT TERM HUP
@@ -674,10 +707,14 @@ roll_back() {
     compose logs --no-color --tail 40 spi_dash >&2 || :
     stop_servers || :
     pinned=$pins
+    # nginx keeps the settings of before, while it is the container of before.
+    services=
+    if [ "$(containers spi_nginx | nginx_id)" = "$(nginx_id <"$pins.list")" ]; then services=$(present spi_dash spi_uid spi_backup); fi
     if [ "$changed" = 1 ] && ! load_dump "$file"; then
         refuse "the database could not be brought back. It is in $file; the images are spi-dash-before-update/*. Run 'sh deploy.sh restore $file' when the database answers"
     fi
-    if up --no-build && wait_healthy; then
+    # shellcheck disable=SC2086
+    if up --no-build $services && wait_healthy; then
         refuse "the server runs as before the update. Check out the version that you came from (git checkout) before the next 'prod', and report what is above"
     fi
     refuse "the old server is not healthy either: see 'sh deploy.sh status'. The database of before is in $file"
@@ -704,7 +741,8 @@ verb_update() {
     dump_to "$file" || roll_back "the database could not be dumped"
     changed=1
     migrate || roll_back "the tables could not be brought up to date"
-    { compose up -d spi_dash && wait_healthy spi_dash; } || roll_back "the new server is not healthy"
+    # shellcheck disable=SC2046
+    { compose up -d $(scale_of spi_dash) spi_dash && wait_healthy spi_dash; } || roll_back "the new server is not healthy"
     { up && wait_healthy; } || roll_back "not all services are healthy"
     trap - INT TERM HUP
     say "Updated. The database of before is in $file: delete it when you are content."
@@ -718,5 +756,6 @@ case $verb in
     prod-init) verb_prod_init "$@" ;;
     mysql-prompt) verb_mysql_prompt ;;
     mysql-backup) verb_mysql_backup ;;
+    spi-dash) verb_spi_dash "$@" ;;
     *) refuse "there is no verb $verb: see 'sh deploy.sh help'" ;;
 esac

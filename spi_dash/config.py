@@ -43,7 +43,6 @@ class Config:
     uid_user: str = "spi_uid"
     uid_password: str = field(repr=False)
     keep_password_hashes: bool = False  # of an existing server, which may be needed again
-    root_domain_name: str | None = None
     public_url: str = ""  # base of the links we hand out; "": the address the request came to
     trusted_proxy: str | None = None  # address of the one proxy whose X-Forwarded-* headers are believed
     host: str = "127.0.0.1"
@@ -51,7 +50,7 @@ class Config:
     threads: int = 8
     max_image_mb: int = 32
     max_bundle_file_mb: int = 1024
-    debug: bool = False
+    debug: bool = False  # log calls of the S3 server, and requests that wait for a thread
     log_json: bool = False
     metrics_token: str | None = field(default=None, repr=False)  # None: /metrics is for private networks
 
@@ -79,7 +78,6 @@ class Config:
             uid_user=values.get("UID_USER") or "spi_uid",
             uid_password=_secret(values, "UID_PASSWORD", MIN_PASSWORD_CHARS),
             keep_password_hashes=_boolean(values, "SPI_KEEP_PASSWORD_HASHES"),
-            root_domain_name=values.get("ROOT_DOMAIN_NAME") or None,
             public_url=(values.get("SPI_PUBLIC_URL") or "").rstrip("/"),
             trusted_proxy=values.get("SPI_TRUSTED_PROXY") or None,
             host=values.get("SPI_HOST") or "127.0.0.1",
@@ -91,7 +89,7 @@ class Config:
         )
         names = {"port": "SPI_PORT", "threads": "SPI_THREADS", "max_image_mb": "SPI_MAX_IMAGE_MB"}
         names["max_bundle_file_mb"] = "SPI_MAX_BUNDLE_FILE_MB"
-        numbers = {key: _number(values, name) for key, name in names.items() if values.get(name)}
+        numbers = {key: _number(values, name, key != "port") for key, name in names.items() if values.get(name)}
         return replace(config, **numbers)
 
 
@@ -185,13 +183,13 @@ def _secret(values: Mapping[str, str], name: str, min_chars: int) -> str:
     return value
 
 
-def _number(values: Mapping[str, str], name: str) -> int:
+def _number(values: Mapping[str, str], name: str, at_least: int) -> int:
     try:
         number = int(values[name])
     except ValueError:
         raise ConfigError(f"{name}={values[name]!r} is not a whole number") from None
-    if number < 0:
-        raise ConfigError(f"{name}={number} is negative")
+    if number < at_least:
+        raise ConfigError(f"{name}={number} is less than {at_least:d}")
     return number
 
 

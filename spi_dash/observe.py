@@ -29,6 +29,7 @@ from .errors import Forbidden, SpiError, Unauthorized
 from .services import detection, rollups, system
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 UPLOADS = ("/_put_new_images",)
 log = logging.getLogger("spi_dash.access")
 
@@ -55,7 +56,8 @@ def register_observation(server: flask.Flask) -> None:
         request, status = flask.request, response.status_code
         route = request.url_rule.rule if request.url_rule is not None else "-"
         took_s = time.monotonic() - flask.g.get("began", time.monotonic())
-        requests.labels(route, request.method, str(status)).inc()
+        method = request.method if request.method in METHODS else "other"  # or anybody could make up new series
+        requests.labels(route, method, str(status)).inc()
         seconds.labels(route).observe(took_s)
         received.inc(request.content_length or 0)
         if route in UPLOADS and status == 200:

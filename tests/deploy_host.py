@@ -12,9 +12,13 @@ DUMP = "CREATE TABLE images (id INT);\n-- Dump completed on 2026-11-23 11:00:00\
 # What a docker engine would answer. A file `fail` holds the pattern of calls that fail, one more each.
 DOCKER = r"""#!/bin/sh
 printf '%s\n' "$*" >>"$FAKE/calls"
+printf "%s" "${SPI_MOUNTED-}" >"$FAKE/mounted"
 if [ -f "$FAKE/fail" ] && printf '%s\n' "$*" | grep -qE -f "$FAKE/fail"; then
     rm -f "$FAKE/fail"; echo broken >&2; exit 1
 fi
+case "$*" in
+    "compose "*" up -d") [ ! -f "$FAKE/recreated" ] || mv "$FAKE/recreated" "$FAKE/states" ;;
+esac
 case "$*" in *pins.yml*) cp "$TMPDIR"/tmp.*/pins.yml "$FAKE/pins" ;; esac
 case "$*" in
     *mariadb-dump*) cat "$FAKE/dump" ;;
@@ -27,6 +31,7 @@ case "$*" in
     *"config --services"*) printf 'spi_nginx\nspi_dash\nspi_db\nspi_uid\nspi_migrate\nspi_backup\n' ;;
     *"config --images"*) echo mariadb:1 ;;
     *" ps -a -q spi_uid"*) cat "$FAKE/detectors" ;;
+    *" ps -a -q spi_dash"*) cat "$FAKE/servers" ;;
     *" ps -a -q"*) cat "$FAKE/ids" ;;
     inspect*) cat "$FAKE/states" ;;
 esac
@@ -38,10 +43,10 @@ TOOLS = {
     "df": '#!/bin/sh\nprintf "h\\n/dev/x 99 1 %s 1%% /\\n" "$(cat "$FAKE/free")"\n',
     "timedatectl": '#!/bin/sh\ncat "$FAKE/clock"\n',
 }
-STATES = """spi_dash running healthy 0 sha256:app
-spi_migrate exited none 0 sha256:app
-spi_db running healthy 0 sha256:db
-spi_nginx running healthy 0 sha256:nginx
+STATES = """spi_dash running healthy 0 sha256:app 1d
+spi_migrate exited none 0 sha256:app 2d
+spi_db running healthy 0 sha256:db 3d
+spi_nginx running healthy 0 sha256:nginx 4d
 """
 
 
@@ -58,7 +63,7 @@ class Host:
             (self.fake / name).write_text(text)
             (self.fake / name).chmod(0o755)
         answers = {"dump": DUMP, "tables": "0\n", "ids": "1\n2\n", "states": STATES, "free": "99999999\n"}
-        for name, text in (answers | {"clock": "yes\n", "detectors": "7\n"}).items():
+        for name, text in (answers | {"clock": "yes\n", "detectors": "7\n", "servers": "1\n"}).items():
             self.answer(name, text)
 
     def write(self, **values: object) -> None:

@@ -1,6 +1,7 @@
 """A real server on a free port of the loopback, in a thread of the test."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -51,7 +52,7 @@ def live_server(data_dir: Path, **variables: str) -> Iterator[Live]:
         yield Live(web.address_of(listener), app, data_dir)
     finally:
         stop.set()
-        server.pull_trigger()
+        web.wake(server)
         thread.join()
         app.extensions["spi_dash"].close_database()
 
@@ -106,6 +107,14 @@ def scripted_server(answer: Callable[[str, bytes, dict], tuple[int, dict, bytes]
         finally:
             server.shutdown()
             thread.join()
+
+
+def wait_until(condition: Callable[[], object], limit_s: float = 30, every_s: float = 0.01) -> None:
+    """Until something happens in another thread or process."""
+    give_up_at = time.monotonic() + limit_s
+    while not condition():
+        assert time.monotonic() < give_up_at, "it does not happen"
+        time.sleep(every_s)
 
 
 def plain_session() -> requests.Session:

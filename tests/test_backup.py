@@ -1,6 +1,8 @@
 """Backups: made while others write, restored on an empty server, compared row by row and file by file."""
 
 import dataclasses
+import os
+import shutil
 import threading
 from datetime import datetime, timedelta
 from itertools import count
@@ -226,6 +228,70 @@ def test_one_at_a_time(sqlite_database, target, options):
         make_backup(sqlite_database, target, options())
     make_backup(sqlite_database, target, options(clock=lambda: 9e9, keep=1))  # that one has died
     assert len(target.list_names()) == 1
+
+
+def test_two_that_begin_in_the_same_second_leave_each_other_alone(sqlite_database, target, options, monkeypatch):
+    """One waits with all its tables written when the other begins under the same name."""
+    refused = []
+
+    def tick(_number):
+        if not refused:
+            refused.append(True)
+            with monkeypatch.context() as patch, pytest.raises(Conflict, match="another backup"):
+                patch.setattr(Target, "list_names", lambda _self: [])  # it was not there yet when the other looked
+                make_backup(sqlite_database, target, dataclasses.replace(options(), utcnow=lambda: NOW))
+
+    made = make_backup(sqlite_database, target, dataclasses.replace(options(tick=tick), utcnow=lambda: NOW))
+    assert refused == [True]
+    check_backup(target, made.name)
+
+
+def test_old_contents_are_cleared_away_before_another_backup_may_begin(sqlite_database, target, options):
+    storage, refused = MemoryStorage(), []
+    storage.put("a", b"1")
+    make_backup(sqlite_database, target, options(files=storage, keep=1))
+    storage.put("a", b"2")
+    delete = target.storage.delete
+
+    def watched(keys):
+        keys = list(keys)
+        if any("/objects/" in key for key in keys):
+            with pytest.raises(Conflict, match="another backup"):
+                make_backup(sqlite_database, target, options(files=storage))
+            refused.append(True)
+        delete(keys)
+
+    target.storage.delete = watched
+    made = make_backup(sqlite_database, target, options(files=storage, keep=1))
+    assert refused == [True]
+    assert len(list(target.storage.list("lab/objects/"))) == 1
+    check_backup(target, made.name)
+
+
+def test_a_finished_backup_stays_when_clearing_away_fails(sqlite_database, target, options, monkeypatch):
+    first = make_backup(sqlite_database, target, options()).name
+
+    def broken(_self, _name):
+        raise Unavailable("the object storage does not answer")
+
+    with monkeypatch.context() as patch, pytest.raises(Unavailable):
+        patch.setattr(Target, "remove", broken)
+        make_backup(sqlite_database, target, options(keep=1))
+    assert len([name for name in target.list_names() if target.is_backup(name)]) == 2
+    assert make_backup(sqlite_database, target, options(keep=1)).removed[0] == first
+
+
+def test_a_backup_on_a_medium_that_cannot_be_written_is_read(sqlite_database, options, tmp_path, config):
+    name = make_backup(sqlite_database, Target(DiskStorage(tmp_path / "b", b""), "", "b"), options()).name
+    leftover = tmp_path / "b" / ".staging" / "old"
+    leftover.write_bytes(b"")
+    os.utime(leftover, (0, 0))
+    target, found = find_backup(str(tmp_path / "b"), config)
+    assert found == name and leftover.exists()
+    shutil.rmtree(tmp_path / "b" / ".staging")
+    target, found = find_backup(str(tmp_path / "b"), config)
+    check_backup(target, found)
+    assert not (tmp_path / "b" / ".staging").exists()
 
 
 def test_a_newer_database_is_refused(sqlite_database):

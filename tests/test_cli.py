@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import requests
 from click.testing import CliRunner
-from live import PASSWORD, live_server, pictures, plain_session
+from live import PASSWORD, live_server, pictures, plain_session, wait_until
 
 from spi_dash.cli import main, web
 from spi_dash.client import SpiClient
@@ -306,11 +306,11 @@ def test_requests_under_way_are_answered_when_the_server_stops(tmp_path):
     slow.sendall(_request("/slow", b""))
     arriving.sendall(_request("/", b"0123456789")[:-5])
     assert making.wait(10)
-    _wait_until(lambda: any(channel.request is not None for channel in list(server.active_channels.values())))
+    wait_until(lambda: any(channel.request is not None for channel in list(server.active_channels.values())))
     stop.set()
-    server.pull_trigger()
+    web.wake(server)
     assert idle.recv(10) == b""  # closed at once
-    _wait_until(lambda: _refuses(port))
+    wait_until(lambda: _refuses(port))
     arriving.sendall(b"56789")
     finish.set()
     assert b"0123456789x" in _read(arriving)
@@ -351,9 +351,9 @@ def test_a_request_that_never_arrives_does_not_keep_the_server(tmp_path):
     thread.start()
     with socket.create_connection(listener.getsockname()) as connection:
         connection.sendall(_request("/", b"0123456789")[:-5])
-        _wait_until(lambda: any(channel.request is not None for channel in list(server.active_channels.values())))
+        wait_until(lambda: any(channel.request is not None for channel in list(server.active_channels.values())))
         stop.set()
-        server.pull_trigger()
+        web.wake(server)
         thread.join(10)
     assert not thread.is_alive()
 
@@ -374,7 +374,7 @@ def test_only_the_trusted_proxy_is_believed(tmp_path, proxy, scheme):
     headers = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "api.example.org", "X-Forwarded-For": "203.0.113.9"}
     requests.get(web.address_of(listener), headers=headers)
     stop.set()
-    server.pull_trigger()
+    web.wake(server)
     thread.join(10)
     assert seen["wsgi.url_scheme"] == scheme
     assert (seen["REMOTE_ADDR"] == "203.0.113.9") == (proxy is not None)
@@ -407,13 +407,6 @@ def _refuses(port: int) -> bool:
     except ConnectionRefusedError:
         return True
     return False
-
-
-def _wait_until(condition) -> None:
-    give_up_at = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < give_up_at
-        time.sleep(0.01)
 
 
 def _year(year: int):

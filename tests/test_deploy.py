@@ -10,6 +10,8 @@ from deploy_host import DUMP, SCRIPT, STATES, Host
 
 DEVEL = {"DEVEL_DOMAIN_NAME": "spi.localhost", "DEVEL_HTTP_PORT": 8080, "DEVEL_HTTPS_PORT": 8443}
 
+GONE_BACK = r"-f \S+pins.yml up -d --no-build spi_dash spi_uid spi_backup *"
+
 
 @pytest.fixture
 def host(tmp_path):
@@ -23,7 +25,18 @@ def values(path):
 def test_help_names_every_verb_and_others_are_refused(host):
     text = host.run("help").stdout
     assert text == host.run().stdout
-    verbs = ("secrets", "check", "prod-init", "prod", "devel", "test", "mysql-prompt", "mysql-backup", "restore")
+    verbs = (
+        "secrets",
+        "check",
+        "prod-init",
+        "prod",
+        "devel",
+        "test",
+        "mysql-prompt",
+        "mysql-backup",
+        "restore",
+        "spi-dash",
+    )
     for verb in (*verbs, "status", "logs", "update"):
         assert f"\n  {verb} " in text
     assert "no verb down" in host.refused("down")
@@ -114,6 +127,22 @@ def test_certificates_are_asked_for_every_name(host):
     for name in ("traps", "api.traps", "webapp.traps", "s3.traps"):
         assert f" -d {name}.mylab.org" in call
     assert "www." not in call and "--standalone" in call and "--email lab@mylab.org" in call
+
+
+def test_a_trial_of_certificates_promises_none(host):
+    said = host.ready().run("prod-init", "--dry-run").stdout
+    assert "there is no certificate yet" in said and "Next: sh deploy.sh prod-init\n" in said
+
+
+def test_a_certificate_for_other_names_is_refused(host):
+    folder = host.ready().data / "certbot/conf/live/traps.mylab.org"
+    make = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 9 -subj /CN=t -keyout key.pem"
+    names = "subjectAltName=DNS:traps.mylab.org,DNS:api.traps.mylab.org,DNS:webapp.traps.mylab.org"
+    subprocess.run([*make.split(), "-out", "fullchain.pem", "-addext", names], cwd=folder, check=True)
+    assert host.run("prod").returncode == 0
+    host.secrets.write_text(host.secrets.read_text().replace("S3_HOST=\n", "S3_HOST=s3.traps.mylab.org\n"))
+    host.run("secrets")
+    assert "is not for s3.traps.mylab.org: run 'sh deploy.sh prod-init' again" in host.refused("prod")
 
 
 def test_prod_goes_step_by_step(host):
@@ -247,8 +276,7 @@ def test_update_that_fails_brings_images_and_database_back(host):
     said = host.refused("update")
     assert "the new server is not healthy" in said and "runs as before the update" in said
     assert "CREATE TABLE images" in (host.fake / "sql").read_text()
-    last = host.changes()[-1]
-    assert re.fullmatch(r"-f \S+pins.yml up -d --no-build", last)
+    assert re.fullmatch(GONE_BACK, host.changes()[-1])
     tagged = [call for call in host.calls() if call.startswith("tag")]
     assert "tag sha256:app spi-dash-before-update/spi_dash:latest" in tagged
     pins = (host.fake / "pins").read_text()
@@ -279,7 +307,23 @@ def test_update_goes_back_whatever_step_fails(host, step, said, is_restored):
     text = host.refused("update")
     assert said in text and "runs as before the update" in text
     assert (host.fake / "sql").exists() is is_restored
-    assert re.fullmatch(r"-f \S+pins.yml up -d --no-build", host.changes()[-1])
+    assert re.fullmatch(GONE_BACK, host.changes()[-1])
+
+
+def test_a_failed_update_takes_nginx_back_only_if_it_was_made_anew(host):
+    host.ready()
+    host.answer("recreated", STATES.replace("nginx 4d", "newer 5d").replace("dash running healthy", "dash exited none"))
+    assert "not all services are healthy" in host.refused("update")
+    assert re.fullmatch(r"-f \S+pins.yml up -d --no-build *", host.changes()[-1])
+
+
+def test_update_keeps_the_number_of_servers(host):
+    host.ready().answer("servers", "1\n2\n")
+    assert host.run("update").returncode == 0
+    assert [call for call in host.changes() if "--scale" in call] == [
+        "up -d --scale spi_dash=2 spi_dash",
+        "up -d --scale spi_dash=2",
+    ]
 
 
 def test_update_needs_a_server(host):
@@ -295,6 +339,30 @@ def test_status_and_logs(host):
     assert "there is no service spi_api" in host.refused("logs", "spi_api")
     assert host.run("logs", "spi_dash").returncode == 0
     assert host.calls()[-1] == "logs --tail 200 --follow spi_dash"
+
+
+def test_status_says_where_to_look_for_backups_in_a_bucket(host):
+    host.ready()
+    host.secrets.write_text(host.secrets.read_text() + "BACKUP_TO=s3://copies/spi\n")
+    assert "sh deploy.sh spi-dash backup --to s3://copies/spi --check" in host.run("status").stdout
+
+
+def test_commands_of_the_program_run_in_a_container_of_their_own(host):
+    assert host.ready().run("spi-dash", "users", "reset-password", "maria").returncode == 0
+    assert host.changes() == ["run --rm --no-deps -T --entrypoint spi-dash spi_backup users reset-password maria"]
+
+
+def test_whose_mounted_files_have_changed_is_made_anew(host):
+    def mounted():
+        assert host.run("prod").returncode == 0
+        return (host.fake / "mounted").read_text()
+
+    host.ready()
+    (host.docker / "nginx.sh").write_text("first")
+    first = mounted()
+    assert first == mounted()
+    (host.docker.parent / "nginx.conf").write_text("second")
+    assert first != mounted()
 
 
 def test_devel_starts_the_development_files_and_says_where(host):

@@ -78,7 +78,7 @@ class Site:
         thread.start()
         yield
         stop.set()
-        server.pull_trigger()
+        web.wake(server)
         thread.join()
         app.extensions["spi_dash"].close_database()
 

@@ -45,6 +45,14 @@ def test_the_numbers_move(client, post, make_image, server, monkeypatch):
             ("spi_detector_failures",), ("spi_database_up",)} <= after.keys()  # fmt: skip
 
 
+def test_made_up_methods_make_no_numbers(client):
+    before = numbers(client)
+    for index in range(20):
+        client.open("/healthz", method=f"MAKEUP{index}")
+    new = numbers(client).keys() - before.keys()
+    assert [name for name in new if "other" in name] and not [name for name in new if "MAKEUP" in str(name)]
+
+
 def test_a_token_opens_the_metrics_from_anywhere_and_nothing_else_does(restart):
     client = restart(metrics_token="a token for monitors").test_client()
     far = {"environ_base": {"REMOTE_ADDR": "8.8.8.8"}}

@@ -71,7 +71,9 @@ def make_backup(database: Database, target: Target, options: BackupOptions) -> M
             secrets=secrets,
         )
         target.write_manifest(name, manifest)
-    removed = remove_old(target, name, manifest, options.keep, options.clock()) if options.keep is not None else []
+        keep, removed = options.keep, list[str]()
+        if keep is not None:
+            removed = remove_old(target, name, manifest, keep, mark, options.clock())
     return Made(name, manifest, removed)
 
 

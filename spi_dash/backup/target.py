@@ -80,7 +80,7 @@ def open_target(text: str, config: Config, existing: bool = False) -> Target:
     """The target that a person named: a folder, or s3://bucket/prefix.
 
     Args:
-        existing: refuse a folder that is not there, where a backup would make it.
+        existing: refuse a folder that is not there, where a backup would make it, and write nothing to it.
 
     Raises:
         ConfigError: it cannot be used.
@@ -92,7 +92,7 @@ def open_target(text: str, config: Config, existing: bool = False) -> Target:
         raise ConfigError(f"the folder {folder} does not exist")
     if config.s3 is None and folder.resolve().is_relative_to((config.data_dir / "files").resolve()):
         raise ConfigError("backups cannot lie among the server's own files: choose another folder")
-    return Target(DiskStorage(folder, b""), "", text)
+    return Target(DiskStorage(folder, b"", read_only=existing), "", text)
 
 
 def find_backup(text: str, config: Config) -> tuple[Target, str]:

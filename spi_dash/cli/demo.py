@@ -82,7 +82,7 @@ def _serve(config: "Config", days: int, n_traps: int, detector: bool) -> None:
     web.stop_on_signals(server, stop)
     click.echo(f"The demo is at {url}\n{sign_in_text(config)}\nCtrl-C stops it.")
     client = SpiClient(url, config.admin_name, config.admin_password, sleep=stop.wait)
-    ended = start_detector(config, url, stop, server.pull_trigger) if detector else stop
+    ended = start_detector(config, url, stop, lambda: web.wake(server)) if detector else stop
     with_outlines = ended is stop
     devices = [_start_device(client, trap, days, stop, with_outlines) for trap in make_traps(SEED, n_traps)]
     web.run(server, ended, stop_within_s=5)

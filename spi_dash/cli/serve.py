@@ -44,7 +44,7 @@ def serve_app(config: "Config", detector: bool) -> None:
     from . import web
     from .sidecar import start_detector
 
-    set_up_logging(config.log_json)
+    set_up_logging(config.log_json, config.debug)
     web.save_memory()
     listener = web.bind(config.host, config.port)
     first_start = is_first_start(config)
@@ -56,7 +56,7 @@ def serve_app(config: "Config", detector: bool) -> None:
     click.echo(f"Spi Dash is at {url}")
     if first_start:
         click.echo(sign_in_text(config))
-    stop = start_detector(config, url, asked, server.pull_trigger) if detector else asked
+    stop = start_detector(config, url, asked, lambda: web.wake(server)) if detector else asked
     web.run(server, stop)
     click.echo("Spi Dash has stopped.")
 
@@ -76,13 +76,14 @@ class JsonLines(logging.Formatter):
         return json.dumps(found, default=str)
 
 
-def set_up_logging(as_json: bool = False) -> None:
-    """Log lines on stderr."""
+def set_up_logging(as_json: bool = False, debug: bool = False) -> None:
+    """Log lines on stderr; with `debug` also calls of the S3 server, and requests that wait for a thread."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     if as_json:
         for handler in logging.getLogger().handlers:
             handler.setFormatter(JsonLines())
-    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a line for every request that waits
+    logging.getLogger("waitress.queue").setLevel(logging.NOTSET if debug else logging.ERROR)
+    logging.getLogger("urllib3").setLevel(logging.DEBUG if debug else logging.NOTSET)
     logging.getLogger("alembic").setLevel(logging.WARNING)
 
 

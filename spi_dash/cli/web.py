@@ -42,6 +42,7 @@ SETTINGS = {
     "ident": None,
     "clear_untrusted_proxy_headers": True,
 }
+_WAKING = threading.RLock()  # signals come in the middle of anything
 
 
 def save_memory() -> None:
@@ -173,7 +174,7 @@ def stop_on_signals(server: "TcpWSGIServer", stop: threading.Event) -> None:
     def on_signal(number: int, _frame: object) -> None:
         signal.signal(number, signal.SIG_DFL)
         stop.set()
-        server.pull_trigger()
+        wake(server)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)
@@ -192,7 +193,15 @@ def run(server: "TcpWSGIServer", stop: threading.Event, stop_within_s: float = S
     server.task_dispatcher.shutdown(timeout=1)
     for channel in list(server.active_channels.values()):
         channel.handle_close()
-    server.trigger.close()
+    with _WAKING:
+        server.trigger.close()
+
+
+def wake(server: "TcpWSGIServer") -> None:
+    """Have `run` look at its `stop` at once; from any thread, and nothing is done when it has ended."""
+    with _WAKING:
+        if not server.trigger._closed:
+            server.pull_trigger()
 
 
 def _turn(server: "TcpWSGIServer", timeout_s: float = 1) -> None:

@@ -28,14 +28,16 @@ RENAME_ATTEMPTS = 20  # a delete may remove a folder between its making and the 
 
 
 class DiskStorage(Storage):
-    """Files below one folder, which belongs to this storage alone."""
+    """Files below one folder, which belongs to this storage alone; `read_only`: it is there, and stays as it is."""
 
-    def __init__(self, root: Path, secret: bytes) -> None:
+    def __init__(self, root: Path, secret: bytes, read_only: bool = False) -> None:
         self.uploads = UploadForms(secret)
         self._links = DiskLinks(secret)
         try:
             self.root = root.resolve()
             self._staging = self.root / STAGING
+            if read_only:
+                return
             self.root.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
             self._staging.mkdir(mode=FOLDER_MODE, exist_ok=True)
             self._sweep(time.time() - LEFTOVER_S)

@@ -40,6 +40,11 @@ class Nginx:
             [*command, "--cacert", self.folder / "fullchain.pem", *arguments], capture_output=True, text=True
         )
 
+    def is_up(self) -> bool:
+        """Not only tried out by `nginx -t`, which listens for a moment, too."""
+        pid = self.folder / "run" / "nginx.pid"
+        return pid.exists() and pid.stat().st_size > 0
+
     @property
     def access_log(self) -> str:
         return (self.folder / "access.log").read_text()
@@ -134,7 +139,7 @@ def start_nginx(upstream: str, resolver: str = "127.0.0.1:9", **environ: str) ->
             ) as process,
         ):
             try:
-                wait_for(lambda: listens(nginx.https_port), process, nginx)
+                wait_for(nginx.is_up, process, nginx)
                 yield nginx
             finally:
                 os.killpg(process.pid, signal.SIGKILL)  # its session: nginx, its workers and the loop that reloads
@@ -144,11 +149,6 @@ def make_certificate(folder: Path) -> None:
     for old in folder.glob("*.pem"):
         old.unlink()
     subprocess.run(["sh", ROOT / "docker" / "self-signed.sh", DOMAIN, folder], check=True)
-
-
-def listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def wait_for(happened, process: subprocess.Popen, nginx: Nginx) -> None:

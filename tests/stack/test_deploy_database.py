@@ -1,9 +1,12 @@
 """docker/deploy.sh dumps and restores a real MariaDB; its docker runs what containers would run."""
 
+import gzip
+import re
+
 import pytest
 import sqlalchemy as sa
 from conftest import NOON
-from deploy_host import Host
+from deploy_host import SCRIPT, Host
 from stack.mariadb import TOOLS, _find, mariadb_server
 
 from spi_dash import db
@@ -24,6 +27,12 @@ esac
 """
 
 
+def documented_rights():
+    """What docs/deploy.md says that the account of a managed database needs."""
+    text = (SCRIPT.parent.parent / "docs" / "deploy.md").read_text()
+    return re.search(r"The account needs\s+`([A-Z, ]+)` on its database", text)[1]
+
+
 @pytest.fixture
 def server(tmp_path):
     if any(_find(name) is None for name in TOOLS):
@@ -35,7 +44,8 @@ def server(tmp_path):
         db.upgrade(database)
         with database.engine.connect() as connection:  # an account like that of the image: of one database
             connection.exec_driver_sql("CREATE USER lab@'127.0.0.1' IDENTIFIED BY 'a long one'")
-            connection.exec_driver_sql("GRANT ALL ON spi.* TO lab@'127.0.0.1'")
+            connection.exec_driver_sql(f"GRANT {documented_rights()} ON spi.* TO lab@'127.0.0.1'")
+            connection.exec_driver_sql("SET GLOBAL log_bin_trust_function_creators = 1")
         yield database
         database.engine.dispose()
 
@@ -89,6 +99,23 @@ def test_a_dump_brings_rows_tables_and_triggers_back(server, host):
     assert (names(server, "table"), names(server, "trigger")) == (tables, triggers)
     assert len(list(host.cwd.glob("spi_db.dump.*.sql.gz"))) == 2  # what was there before
     db.upgrade(server)
+
+
+def test_a_dump_with_locks_is_restored_without_the_right_to_lock(server, host):
+    """Of an older version, or of an existing Sticky Pi server."""
+    add_image(server, "0a1b2c3d")
+    host.run("mysql-backup")
+    [dump] = host.cwd.glob("spi_db.dump.*.sql.gz")
+    text = gzip.decompress(dump.read_bytes()).decode()
+    assert "LOCK TABLES" not in text
+    insert = re.search("^INSERT INTO `images` [^;]*;$", text, re.MULTILINE)[0]
+    (host.cwd / "old.sql").write_text(
+        text.replace(insert, f"LOCK TABLES `images` WRITE;\n{insert}\nUNLOCK TABLES;"), encoding="utf-8"
+    )
+    add_image(server, "ffffffff")
+    done = host.run("restore", "old.sql", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert list_devices(server) == ["0a1b2c3d"]
 
 
 def test_a_restore_that_breaks_off_stops_servers_until_it_is_run_again(server, host):

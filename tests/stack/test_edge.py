@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from live import PASSWORD, pictures, write_all
+from live import PASSWORD, pictures, wait_until, write_all
 from stack.reverse_proxy import DOMAIN, ROOT, require_nginx, start_nginx
 from stack.test_nginx import API, LOGIN, WEBAPP, Lab, lab
 
@@ -101,6 +101,21 @@ def test_slow_headers_end_by_themselves(tmp_path):
     with start_nginx("127.0.0.1:9", NGINX_TEMPLATE=str(template)) as nginx, connect(nginx) as connection:
         connection.sendall(b"GET / HTTP/1.1\r\nHost: ")
         assert b"200" not in connection.recv(1000)  # it hangs up long before the 20 s of this socket
+
+
+def test_few_large_bodies_arrive_at_a_time_from_one_address(lab: Lab):
+    """They are kept before anybody knows who sends them."""
+    head = f"POST /files/upload HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 1000000\r\n\r\n".encode()
+    with contextlib.ExitStack() as stack:
+        for _ in range(10):
+            connection = stack.enter_context(connect(lab.nginx))
+            connection.sendall(head + b"x")
+        wait_until(lambda: lab.headers(f"{API}/files/upload", "-d", "x")[0] == 429)
+        status, headers = lab.headers(f"{API}/files/upload", "-d", "x")
+        assert (status, headers["content-type"], headers["retry-after"]) == (429, "application/json", "2")
+        assert lab.headers(f"{API}/files/upload")[0] != 429, "looking is no upload"
+        assert lab.headers(f"{API}/get_users", "-d", "[]")[0] == 401, "small calls go on"
+    wait_until(lambda: lab.headers(f"{API}/files/upload", "-d", "x")[0] != 429)
 
 
 def test_names_in_requests_lead_nowhere_else(lab: Lab, tmp_path):

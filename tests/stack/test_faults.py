@@ -15,7 +15,7 @@ from hashlib import md5
 
 import pytest
 import sqlalchemy as sa
-from live import ADMIN, PASSWORD, live_server, pictures, plain_session
+from live import ADMIN, PASSWORD, live_server, pictures, plain_session, wait_until
 from stack.proxy import wire_to
 from stack.servers import database_variables, s3_variables
 
@@ -238,14 +238,6 @@ def test_mariadb_ends_what_takes_too_long_but_no_list_and_no_command(mariadb_url
 def look(spi):
     """What `spi-dash check` says."""
     return check(spi.begin, spi.read, spi.storage, Options(now=utcnow()), note=lambda problem: None)
-
-
-def wait_until(condition, limit_s=30, every_s=0.01):
-    """Other threads are at work meanwhile."""
-    give_up_at = time.monotonic() + limit_s
-    while not condition():
-        assert time.monotonic() < give_up_at, "it does not happen"
-        time.sleep(every_s)
 
 
 def upload_in_the_end(client, files):
