@@ -56,6 +56,23 @@ def _mariadb_float(element: float_text, compiler: Any, **kw: Any) -> str:
     return f"CAST({compiler.process(element.clauses, **kw)} AS DECIMAL(12,4))"
 
 
+class decimal_number(GenericFunction[float]):
+    """A DECIMAL column as JSON writes a number with a fraction: SQLite keeps 49.0 as the integer 49."""
+
+    type = sa.Float()
+    inherit_cache = True
+
+
+@compiles(decimal_number, "sqlite")
+def _sqlite_decimal(element: decimal_number, compiler: Any, **kw: Any) -> str:
+    return f"CAST({compiler.process(element.clauses, **kw)} AS REAL)"
+
+
+@compiles(decimal_number, "mysql", "mariadb")
+def _mariadb_decimal(element: decimal_number, compiler: Any, **kw: Any) -> str:
+    return compiler.process(element.clauses, **kw)
+
+
 def as_text(expression: sa.ColumnElement, dialect: sa.Dialect) -> str:
     """An expression as SQL, for sa.literal_column(): a large one costs milliseconds each time it is compiled."""
     compiled = str(expression.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))

@@ -93,6 +93,14 @@ def test_etags_are_those_of_s3():
     assert checksums([]).etag_8m == ""
 
 
+@pytest.mark.parametrize("name", ["a#1", "a&b", "50%", "[x]", "it's", "a;b", "\u6f22", "a b", "\u00e9t\u00e9"])
+def test_files_may_be_named_as_people_name_them(send, post, client, name):
+    send(f"data/{name}.svg", b"<svg/>")
+    (file,) = post("/_get_ml_bundle_file_list/data", BUNDLE)
+    assert file["key"] == f"data/{name}.svg"
+    assert client.get(file["url"]).data == b"<svg/>"
+
+
 @pytest.mark.parametrize("key", ["../../x.txt", "/etc/x.txt", "a/../../x.txt", "a\\b.txt", "a//b.txt", "./a.txt"])
 def test_keys_stay_in_the_bundle(client, key):
     assert_error(client.post("/_get_ml_bundle_upload_links", json=[offer(key)], auth=ADMIN), 422, "invalid_input")

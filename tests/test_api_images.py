@@ -67,6 +67,14 @@ def test_answers_use_the_dialect_of_the_question(make_image, post):
         assert row["datetime"] == "2022-07-01T12:00:00Z"
 
 
+def test_coordinates_are_numbers_with_a_fraction(client, post, make_image):
+    make_image(lat=49.0, lng=-123.0)
+    text = client.post("/get_image_series/metadata", json=ALL, auth=ADMIN).text
+    deleted = client.post("/delete_images", json=post("/get_image_series/metadata", ALL), auth=ADMIN).text
+    for answer in (text, deleted):
+        assert '"lat":49.0' in answer.replace(" ", "") and '"lng":-123.0' in answer.replace(" ", "")
+
+
 def test_links_are_the_same_in_two_answers(make_image, post):
     make_image()
     assert post("/get_image_series/image", ALL) == post("/get_image_series/image", ALL)

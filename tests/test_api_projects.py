@@ -152,8 +152,8 @@ def test_rows_are_changed_by_id(client, post, project, put_row, add_column, seri
 def test_several_rows_are_all_or_nothing(client, project, series):
     good = {"project_id": project, **ROW}
     for bad, field in (
-        ({**good, "device": "0123abce", "end_datetime": "2021-01-01"}, "[1].end_datetime"),
-        ({**good, "device": "nonsense"}, "[1].device"),
+        ({**good, "device": "0123abce", "end_datetime": "2020-12-31"}, "[1].end_datetime"),
+        ({**good, "device": "no trap"}, "[1].device"),
         ({**good, "device": None}, "[1].device"),
         ({**good, "device": "0123abce", "colour": "red"}, "[1].colour"),
         ({**good, "start_datetime": "yesterday"}, "[1].start_datetime"),
@@ -162,6 +162,31 @@ def test_several_rows_are_all_or_nothing(client, project, series):
         response = client.post("/put_project_series", json=[good, bad], auth=WRITER)
         assert response.status_code in (409, 422) and response.json["error"]["details"]["field"] == field
     assert series() == []
+
+
+def test_rows_as_scripts_write_them(put_row, series):
+    """A trap by another name, a single moment, times without seconds or with a zone."""
+    row = put_row(device="trap_001", start_datetime="2021-01-01 12:30", end_datetime="2021-01-01T14:30+02:00")
+    assert row["device"] == "trap_001"
+    assert row["start_datetime"] == row["end_datetime"] == "2021-01-01T12:30:00Z"
+    assert series() == [row]
+
+
+def test_columns_may_be_named_like_parts_of_other_calls(add_column, put_row):
+    add_column("metadata", "CHAR(64)")
+    assert put_row(metadata=["x"])["metadata"] == "x"
+
+
+def test_decimals_are_numbers_with_a_fraction(add_column, put_row, client, project):
+    add_column("level", "DECIMAL(11, 8)")
+    put_row(level=5)
+    answer = client.post("/get_project_series", json=[{"project_id": project}], auth=WRITER)
+    assert '"level":5.0' in answer.text.replace(" ", "")
+
+
+def test_a_description_may_have_lines(post, accounts):
+    (row,) = post("/put_projects", [{"name": ["p1"], "description": ["line1\nline2"]}], auth=WRITER)
+    assert row["description"] == "line1\nline2"
 
 
 def test_deleted_rows_come_back(post, project, put_row, series):

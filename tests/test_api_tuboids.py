@@ -432,7 +432,8 @@ def test_labels_name_tuboids_exactly(make_tuboid, client):
     [
         ({"algo_name": "x" * 33}, "algo_name"),
         ({"algo_version": "x" * 47}, "algo_version"),
-        ({"label": "1"}, "label"),
+        ({"label": "one"}, "label"),
+        ({"label": 1.5}, "label"),
         ({"label": 2**31}, "label"),
         ({"label": None}, "label"),
         ({"pattern": "x" * 129}, "pattern"),
@@ -444,6 +445,12 @@ def test_a_wrong_label_is_named(make_tuboid, client, change, field):
     make_tuboid()
     response = client.post("/put_itc_labels", json=[new_label(name_tuboid(0), **change)], auth=ADMIN)
     assert assert_error(response, 422)["details"]["field"] == f"[0].{field}"
+
+
+def test_labels_may_have_become_floats(make_tuboid, post):
+    make_tuboid()
+    (row,) = post("/put_itc_labels", [new_label(name_tuboid(0), label=3.0)])
+    assert row["label"] == 3
 
 
 def test_nothing_matches(make_tuboid, post):

@@ -65,7 +65,7 @@ def test_wrong_values_are_named(lab, project):
         lambda: lab.put_projects([{"name": ""}]),
         lambda: lab.put_projects([{"name": "x", "description": "y" * 21}]),
         lambda: lab.put_projects({"name": "x"}),
-        lambda: lab.put_project_series(project, [{**DAY, "device": "nonsense"}]),
+        lambda: lab.put_project_series(project, [{**DAY, "device": "no trap"}]),
         lambda: lab.put_project_series(project, [{**DAY, "start_datetime": "yesterday"}]),
         lambda: lab.put_project_series(project, [{**DAY, "colour": "red"}]),
         lambda: lab.add_project_column(project, "bait", "BLOB"),

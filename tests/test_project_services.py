@@ -76,6 +76,12 @@ def test_rows_go_out_and_come_in_as_csv(session, ada, project):
     twice = text.replace("'=1+1", "x" * 21) + "0a1b2c3d;2022-07-03;2022-07-02;\n0a1b2c3d;2022-07-01;2022-07-02;\n"
     _, problems = project_csv.check_csv(session, ada, project, twice)
     assert [(each.line, each.field) for each in problems] == [(2, "bait.1"), (3, "end_datetime"), (4, "device")]
+    odd = "device,start_datetime,end_datetime\ntrap_001,2022-07-01 18:30,2022-07-02 09:45\n"
+    _, problems = project_csv.check_csv(session, ada, project, odd)
+    assert [(each.line, each.field) for each in problems] == [(2, "device")]
+    odd = odd.replace("trap_001", "0A1B2C3E")
+    assert project_csv.import_csv(session, ada, project, odd) == 1
+    assert project_series.list_series(session, ada, project)[-1]["start_datetime"] == datetime(2022, 7, 1, 18, 30)
     for bad in ("", "device\n", "device,start_datetime,end_datetime,x\n", "device,start_datetime,end_datetime\n"):
         with pytest.raises(InvalidInput):
             project_csv.check_csv(session, ada, project, bad)

@@ -139,6 +139,12 @@ def test_every_way_to_write_a_time_is_read(post, make_image):
         "2022-07-01 12:00:00.123456",
         "2022-07-01T12:00:00Z:",
         "2022-07-01T12:00:00Z x",
+        "2022-07-01T12:00",
+        "2022-07-01T12:00Z",
+        "2022-07-01 12:00 x",
+        "2022-07-01_12-00",
+        "2022-07-01T14:30:00+02:30",
+        "2022-07-01T07:00-0500",
     ]
     for way in ways:
         assert len(post("/get_images/metadata", [{**KEY, "datetime": way}])) == 1, way
@@ -147,6 +153,28 @@ def test_every_way_to_write_a_time_is_read(post, make_image):
         for path in ("/get_image_series/metadata", "/get_uid_annotations_series/metadata"):
             assert len(post(path, [inclusive])) == (path.startswith("/get_image_"))
             assert post(path, [exclusive]) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2022-07-01 12",
+        "2022-07-01T12:0",
+        "2022-07-01 12:00:5",
+        "2022-07-01T25:00",
+        "2022-07-01-12",
+        "2022-13-01",
+        "0001-01-01T00:00:00+10:00",
+        "9999-12-31T23:59:59-05:00",
+        "12:00",
+        20220701,
+    ],
+)
+def test_half_a_time_is_no_time(client, text):
+    """Midnight is not meant, and nothing is beyond the calendar."""
+    body = [{"device": "%", "start_datetime": text, "end_datetime": "2022-07-02"}]
+    answer = client.post("/get_image_series/metadata", json=body, auth=ADMIN)
+    assert (answer.status_code, answer.json["error"]["details"]["field"]) == (422, "[0].start_datetime")
 
 
 def test_no_body_is_null_whatever_its_type(client):

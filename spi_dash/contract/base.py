@@ -1,7 +1,7 @@
 """How times, scalars and lists are written on the wire, and how a request's list is read."""
 
 import re
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler, WithJsonSchema
@@ -17,28 +17,35 @@ Style = Literal["iso", "legacy"]
 STYLES: dict[Style, str] = {"iso": ISO, "legacy": LEGACY}
 
 MAX_DEVICE_CHARS = 64
-_MOMENT = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)(?:[T_ ](\d\d)[:-](\d\d)[:-](\d\d)(?:\.\d+)?(?:\s*([+-])(\d\d):?(\d\d)$)?)?", re.ASCII
-)
+_DAY = r"(?P<year>\d{4})-(?P<month>\d\d)-(?P<day>\d\d)"
+_TIME = r"(?P<hour>\d\d)(?P<sign>[:-])(?P<minute>\d\d)(?:(?P=sign)(?P<second>\d\d)(?:\.\d+)?)?"
+_OFFSET = r"(?P<direction>[+-])(?P<hours>\d\d):?(?P<minutes>\d\d)$"
+_MOMENT = re.compile(rf"{_DAY}(?:[T_ ]{_TIME}(?:\s*{_OFFSET})?)?", re.ASCII)
+_HALF = re.compile(r"[T_ :-]\d", re.ASCII)  # after a day or a minute: a time that cannot be read
 _LEGACY_STRING = re.compile(rb'"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d"')
 _MOMENT_SCHEMA = {
     "type": "string",
     "pattern": r"^20[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])"
-    r"([T_ ]([01][0-9]|2[0-3])[:-][0-5][0-9][:-][0-5][0-9](\.[0-9]{1,6})?Z?)?$",
+    r"([T_ ]([01][0-9]|2[0-3])(:[0-5][0-9](:[0-5][0-9](\.[0-9]{1,6})?)?|-[0-5][0-9]-[0-5][0-9])Z?)?$",
     "examples": ["2020-06-20T21:33:24Z", "2020-06-20_21-33-24", "2020-06-20 21:33:24", "2020-06-20"],
 }
 
 
 def parse_moment(value: Any) -> datetime:
-    """A time as any known client writes it, to naive UTC; what follows a complete time is ignored."""
+    """A time as any known client writes it, to naive UTC; what follows a complete time is ignored.
+
+    Seconds may be missing, as spreadsheets and R leave them out, and so may the time: midnight.
+    """
     match = _MOMENT.match(value) if isinstance(value, str) else None
-    if match is None:
+    if match is None or (match["second"] is None and _HALF.match(value, match.end())):
         raise ValueError("is not a time: write 2020-06-20T21:33:24Z (UTC)")
-    *parts, sign, hours, minutes = match.groups()
-    moment = datetime(*(int(part or 0) for part in parts))
-    if sign:
-        offset = timedelta(hours=int(hours), minutes=int(minutes)) * (-1 if sign == "-" else 1)
-        moment = moment.replace(tzinfo=timezone(offset)).astimezone(UTC).replace(tzinfo=None)
+    moment = datetime(*(int(match[part] or 0) for part in ("year", "month", "day", "hour", "minute", "second")))
+    if match["direction"]:
+        offset = timedelta(hours=int(match["hours"]), minutes=int(match["minutes"]))
+        try:
+            moment += offset if match["direction"] == "-" else -offset
+        except OverflowError:
+            raise ValueError("is beyond the calendar") from None
     return moment
 
 
@@ -47,6 +54,13 @@ def parse_flag(value: Any) -> bool:
     if not isinstance(value, bool | int) or value not in (0, 1):
         raise ValueError("must be true, false, 1 or 0")
     return bool(value)
+
+
+def whole(value: Any) -> Any:
+    """R and pandas write whole numbers as 3 or as 3.0, and what somebody chose in a form as "3"."""
+    if isinstance(value, str) and re.fullmatch("[0-9]{1,10}", value):
+        return int(value)
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def style_of(body: bytes) -> Style:
@@ -97,7 +111,7 @@ def parse_infos(kind: type[BaseModel], body: Any) -> list[Any]:
     """
     if not isinstance(body, list) or not all(isinstance(item, dict) for item in body):
         raise InvalidInput("the body must be a JSON list of objects", field="body")
-    keep = {"annotations", "metadata"}
+    keep = {"annotations", "metadata"} & kind.model_fields.keys()
     infos = [{key: value if key in keep else unwrap(value) for key, value in item.items()} for item in body]
     return [parse(kind, info, f"[{index}].") for index, info in enumerate(infos)]
 

@@ -4,10 +4,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from .base import LETTERS, Info
+from .base import Info
 
 BUNDLE_NAME = "^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
-_PART = f"[.]?[A-Za-z0-9_@+=,()~{LETTERS}][A-Za-z0-9_@+=,()~. {LETTERS}-]{{0,99}}"
+_PART = r"[.]?[^\x00-\x1f\x7f./\\][^\x00-\x1f\x7f/\\]{0,99}"
 _PATH = f"^{_PART}(/{_PART}){{0,9}}$"  # no empty parts, no . and ..
 
 

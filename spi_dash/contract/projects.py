@@ -1,11 +1,10 @@
 """Projects: who works together, on which traps and dates."""
 
-import re
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BeforeValidator, ConfigDict, Field
 
-from .base import Info, Moment
+from .base import Info, Moment, whole
 
 MAX_ID = 2**31 - 1
 MAX_PROJECT_NAME_CHARS, MAX_DESCRIPTION_CHARS, MAX_NOTES_CHARS = 32, 20, 2048
@@ -14,16 +13,11 @@ _ONE_LINE = "^[^\x00-\x1f\x7f]*$"
 _LINES = "^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$"
 
 
-def _whole(value: Any) -> Any:
-    """R writes whole numbers as 3 or as 3.0, and what somebody chose in a form as "3"."""
-    if isinstance(value, str) and re.fullmatch("[0-9]{1,10}", value):
-        return int(value)
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-Id = Annotated[int, BeforeValidator(_whole), Field(strict=True, ge=1, le=MAX_ID)]
+Id = Annotated[int, BeforeValidator(whole), Field(strict=True, ge=1, le=MAX_ID)]
 OptionalId = Annotated[Id | None, Field(description="the row to change; without it, a new one is made")]
-Device = Annotated[str, Field(pattern="^[0-9a-fA-F]{8}$", description="eight hexadecimal digits")]
+# As of tuboids: traps have eight hexadecimal digits, scripts of a lab may name others.
+# As of tuboids: traps have eight hexadecimal digits, scripts of a lab may name others.
+Device = Annotated[str, Field(pattern="^[A-Za-z0-9_-]{1,8}$", description="eight hexadecimal digits, of known traps")]
 
 
 class NewProject(Info):
@@ -32,7 +26,7 @@ class NewProject(Info):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: Annotated[str, Field(min_length=1, max_length=MAX_PROJECT_NAME_CHARS, pattern=_ONE_LINE)]
-    description: Annotated[str, Field(max_length=MAX_DESCRIPTION_CHARS, pattern=_ONE_LINE)] | None = None
+    description: Annotated[str, Field(max_length=MAX_DESCRIPTION_CHARS, pattern=_LINES)] | None = None
     notes: Annotated[str, Field(max_length=MAX_NOTES_CHARS, pattern=_LINES)] | None = None
     id: Id | None = None
 
@@ -42,7 +36,7 @@ class ProjectLevel(Info):
 
     project_id: Id
     user_id: Id
-    level: Annotated[int, BeforeValidator(_whole), Field(strict=True, ge=0, le=3)]
+    level: Annotated[int, BeforeValidator(whole), Field(strict=True, ge=0, le=3)]
 
 
 class ProjectKey(Info):

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
 from ..clock import LEGACY
 from ..errors import InvalidInput
-from .base import Info, Moment
+from .base import Info, Moment, whole
 
 MAX_SHOTS = 10_000
 MAX_TUBOID_ID_CHARS = 100
@@ -38,7 +38,7 @@ TuboidId = Annotated[
     ),
     AfterValidator(_with_possible_times),
 ]
-Count = Annotated[int, Field(strict=True, ge=0, lt=2**31)]
+Count = Annotated[int, BeforeValidator(whole), Field(strict=True, ge=0, lt=2**31)]
 Rank = Annotated[str, Field(max_length=32)] | None
 
 
@@ -81,7 +81,7 @@ class NewLabel(TuboidKey):
 
     algo_name: Annotated[str, Field(min_length=1, max_length=32)]
     algo_version: Annotated[str, Field(min_length=1, max_length=46)]
-    label: Annotated[int, Field(strict=True, ge=-(2**31), lt=2**31)]
+    label: Annotated[int, BeforeValidator(whole), Field(strict=True, ge=-(2**31), lt=2**31)]
     pattern: Annotated[str, Field(max_length=128, description=r"regular expression of type\.order\.family...")]
     type: Annotated[str, Field(max_length=32)]
     order: Rank = None

@@ -11,10 +11,11 @@ from sqlalchemy.orm import Session
 from ..contract import API_VERSION, ImageKey, SeriesKey, Style
 from ..errors import Conflict, InvalidInput
 from ..models import Image
+from ..sql import decimal_number
 from ..storage import Staged, Storage
 from ..trap_image import TrapImage, examine, file_name
 from . import selection
-from .rows import SUFFIX, MakeLink, image_rows, plausible
+from .rows import DECIMALS, SUFFIX, MakeLink, image_rows, plausible
 
 OLD_DEVICE_VERSION = "1.0.0"  # pictures from before devices wrote their version
 LIMITS = {"alt": 32_767, "bat": 32_767, "lat": 999, "lng": 999}  # what the columns hold
@@ -93,7 +94,9 @@ def delete_images(session: Session, keys: Iterable[ImageKey]) -> tuple[list[dict
         The deleted rows, and the storage keys to delete once the transaction is committed: files that outlive a
         crash in between are found by `spi-dash check`, rows without files would be lost images.
     """
-    columns = [plausible(column.key).label(column.key) for column in sa.inspect(Image).column_attrs]
+    names = [column.key for column in sa.inspect(Image).column_attrs]
+    values = {name: plausible(name) for name in names} | {name: decimal_number(plausible(name)) for name in DECIMALS}
+    columns = [values[name].label(name) for name in names]
     found = (session.execute(sa.select(*columns).where(condition)) for condition in selection.by_keys(keys))
     images = [image for rows in found for image in rows]
     for start in range(0, len(images), selection.KEYS_PER_QUERY):

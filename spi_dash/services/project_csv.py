@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from ..contract import ProjectSeries, parse
 from ..errors import InvalidInput
 from . import project_tables
-from .project_series import MANDATORY, check_dates, list_series, put_series, read_values
+from .project_series import MANDATORY, check_dates, list_series, put_series, read_device, read_values
 from .project_tables import FIXED, Column
 from .projects import EDITOR, get_project
 from .users import UserInfo
@@ -123,7 +123,7 @@ def _read_row(project_id: int, cells: Mapping[Any, Any], columns: Sequence[Colum
             raise InvalidInput(f"{name}: is needed", field=name)
     if typed.get("id") is not None:
         typed["id"] = int(typed["id"]) if typed["id"].isdecimal() and len(typed["id"]) < 10 else typed["id"]
-    info = parse(ProjectSeries, {**typed, "device": typed["device"].lower(), "project_id": project_id})
+    info = parse(ProjectSeries, {**typed, "device": read_device(typed["device"]), "project_id": project_id})
     read_values(info.model_extra or {}, columns)
     check_dates(info.model_dump())
     return info

@@ -1,5 +1,6 @@
 """The rows of a project: a trap, from when to when, and what the project's own columns say of it."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
@@ -28,7 +29,7 @@ def list_series(session: Session, user: UserInfo, project_id: int) -> list[Row]:
         return []
     c = table.c
     query = sa.select(table).order_by(c.device, c.start_datetime, c.id)
-    return [_row(found._mapping) for found in session.execute(query)]
+    return [_row(table, found._mapping) for found in session.execute(query)]
 
 
 def list_periods(session: Session, project_id: int) -> list[tuple[str, datetime, datetime]]:
@@ -64,11 +65,22 @@ def put_values(session: Session, user: UserInfo, project_id: int, values: Mappin
     """Add or change one row with what somebody typed; empty text is nothing. As put_series()."""
     typed = {name: value.strip() or None if isinstance(value, str) else value for name, value in values.items()}
     if isinstance(typed.get("device"), str):
-        typed["device"] = typed["device"].lower()
+        typed["device"] = read_device(typed["device"])
     for name in MANDATORY:
         if name in typed and typed[name] is None:
             raise InvalidInput(f"{name}: is needed", field=name)
     return put_series(session, user, [parse(ProjectSeries, {**typed, "project_id": project_id})])[0]
+
+
+def read_device(text: str) -> str:
+    """A trap as people name it; scripts may name other devices.
+
+    Raises:
+        InvalidInput: it is none.
+    """
+    if re.fullmatch("[0-9a-fA-F]{8}", text) is None:
+        raise InvalidInput("device: must be eight hexadecimal digits, as in 0a1b2c3d", field="device")
+    return text.lower()
 
 
 def delete_series(session: Session, user: UserInfo, project_id: int, row_id: int) -> list[Row]:
@@ -82,7 +94,7 @@ def delete_series(session: Session, user: UserInfo, project_id: int, row_id: int
     if found is None:
         return []
     session.execute(sa.delete(table).where(mine))
-    return [_row(found._mapping)]
+    return [_row(table, found._mapping)]
 
 
 def read_values(given: Mapping[str, Any], columns: Iterable[Column], where: str = "") -> Row:
@@ -114,8 +126,8 @@ def check_dates(row: Mapping[str, Any], where: str = "") -> None:
     """Raises InvalidInput where a series ends before it starts, or is older than computers."""
     if row["start_datetime"] < FIRST_DAY:
         raise InvalidInput(f"{where}start_datetime: is before 1970", field=f"{where}start_datetime")
-    if row["end_datetime"] <= row["start_datetime"]:
-        raise InvalidInput(f"{where}end_datetime: must be after start_datetime", field=f"{where}end_datetime")
+    if row["end_datetime"] < row["start_datetime"]:
+        raise InvalidInput(f"{where}end_datetime: is before start_datetime", field=f"{where}end_datetime")
 
 
 def _put(session: Session, table: sa.Table, columns: Sequence[Column], info: ProjectSeries, index: int) -> Row:
@@ -131,7 +143,7 @@ def _put(session: Session, table: sa.Table, columns: Sequence[Column], info: Pro
     if "start_datetime" in values or "end_datetime" in values:
         check_dates({**before, **values}, where)
     row_id = _write(session, table, values, info.id, where)
-    return _row(_find(session, table, row_id, where))
+    return _row(table, _find(session, table, row_id, where))
 
 
 def _write(session: Session, table: sa.Table, values: Row, row_id: int | None, where: str) -> int:
@@ -156,8 +168,11 @@ def _find(session: Session, table: sa.Table, row_id: int, where: str) -> Mapping
     return found._mapping
 
 
-def _row(found: Mapping[str, Any]) -> Row:
-    return {str(name): _plain(value) for name, value in found.items()}
+def _row(table: sa.Table, found: Mapping[str, Any]) -> Row:
+    row = {str(name): _plain(value) for name, value in found.items()}
+    # SQLite keeps the decimal 5.0 as the integer 5.
+    decimals = (column.name for column in table.c if isinstance(column.type, sa.Numeric))
+    return row | {name: float(row[name]) for name in decimals if isinstance(row[name], int)}
 
 
 def _plain(value: Any) -> Any:

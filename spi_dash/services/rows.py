@@ -13,14 +13,14 @@ from sqlalchemy.orm import Session
 
 from ..contract import Style
 from ..models import Image, UidAnnotation
-from ..sql import as_text, float_text, time_text
+from ..sql import as_text, decimal_number, float_text, time_text
 
 ROWS_PER_BATCH = 2000
 ORDER = (Image.device, Image.datetime, Image.id)
 SUFFIX = {"image": "", "thumbnail": ".thumbnail", "thumbnail-mini": ".thumbnail-mini"}
 WHATS = ("metadata", *SUFFIX)
 MEASURED = ("lat", "lng", "alt", "temp", "hum", "lum", "bat")
-FLOATS = ("temp", "hum", "lum")
+FLOATS, DECIMALS = ("temp", "hum", "lum"), ("lat", "lng")
 KEPT = re.compile(r"no_flash_[a-z_]+|api_user")
 NOISE = 1e-3  # degrees, % or C: below this a 0 is meant
 
@@ -122,7 +122,9 @@ def _frozen(
 def _image_pairs(style: Style, with_url: bool) -> dict[str, sa.ColumnElement]:
     names = ("md5", "device_version", "width", "height", *MEASURED, "but")
     pairs = _audit(Image, style) | {"device": Image.device, "datetime": time_text(Image.datetime, style)}
-    pairs |= {name: float_text(plausible(name)) if name in FLOATS else plausible(name) for name in names}
+    pairs |= {name: plausible(name) for name in names}
+    pairs |= {name: float_text(pairs[name]) for name in FLOATS}
+    pairs |= {name: decimal_number(pairs[name]) for name in DECIMALS}
     return pairs | ({"url": sa.literal_column("''")} if with_url else {})
 
 

@@ -58,7 +58,7 @@ def test_a_project_from_the_first_row_to_its_end(page, lab, browser, viewer):
     for label, text in (("Trap", "0a1b2c3d"), ("Start (UTC)", "2022-07-01"), ("End (UTC)", "2022-06-01")):
         dialog.get_by_label(label, exact=True).fill(text)
     page.keyboard.press("Enter")
-    expect(dialog.locator("[data-name=end_datetime] .problem")).to_contain_text("after start_datetime")
+    expect(dialog.locator("[data-name=end_datetime] .problem")).to_contain_text("before start_datetime")
     dialog.get_by_label("End (UTC)").fill("2022-07-02")
     page.keyboard.press("Enter")
     expect(cell(page, "#n_images")).to_have_text("30")
