@@ -53,6 +53,19 @@ def days(database) -> list[tuple]:
         return session.execute(sa.select(*columns).where(ImageBucket.span_s == rollups.DAY_S)).all()
 
 
+def test_a_short_range_knows_the_rhythm_of_the_trap_and_its_neighbours(add, look):
+    """Of an hourly trap: two pictures in the range, and one on either side for the lines, which are not counted."""
+    for hour in range(12):
+        add(at=datetime(2022, 7, 1, hour, 30), objects=hour)
+    (row,) = look("?start=2022-07-01T05:00Z&end=2022-07-01T07:00Z")[1]
+    assert (row.bucket_s, row.cadence_s, row.n_images, row.n_annotated, row.n_objects) == (0, 3600, 2, 2, 11)
+    assert row.values["sum_objects"].tolist() == [4, 5, 6, 7] and row.inside == slice(1, 3)
+    (row,) = look("?start=2022-07-01T05:40Z&end=2022-07-01T06:20Z")[1]
+    assert (row.cadence_s, row.n_images, len(row.values["temp"]), row.inside) == (3600, 0, 2, slice(1, 1))
+    (row,) = look("?start=2022-07-01T00:00Z&end=2022-07-01T02:00Z")[1]
+    assert (row.n_images, row.inside) == (2, slice(0, 2))
+
+
 def test_a_late_upload_and_a_deletion_are_counted(database, add):
     day_s = unix_s(datetime(2022, 7, 1))
     first = add(at=datetime(2022, 7, 1, 10), temp=20, hum=50)

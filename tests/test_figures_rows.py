@@ -51,6 +51,15 @@ def test_a_gap_is_where_the_line_breaks():
     assert rows.find_gaps(first, first, 1200).tolist() == [3]
 
 
+def test_a_trap_that_changed_its_rhythm_has_no_gaps():
+    hourly, often = np.arange(0, 36_000, 3600.0), np.arange(36_000, 36_600, 5.0)
+    first = np.concatenate([hourly, often + 20_000])
+    assert rows.find_gaps(first, first, 5).tolist() == [10]
+    days = {"first_s": np.arange(4) * 86_400.0, "last_s": np.arange(4) * 86_400.0 + 82_800, "outside_s": np.zeros(4)}
+    days |= {"n_images": np.array([24.0, 24, 12, 24]), "between_s": np.zeros(4)}
+    assert rows.find_holes(days, 5) == [[2, 46_800]]
+
+
 def test_a_bucket_that_hides_a_gap_says_how_long_it_is():
     six_hours = {"first_s": np.array([0.0, 21_600, 43_200]), "last_s": np.array([20_400.0, 42_000, 63_600]),
                  "outside_s": np.zeros(3)}  # fmt: skip

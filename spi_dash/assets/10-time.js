@@ -41,7 +41,8 @@ spi.time = {
     /** As printed beside an axis: "UTC−8/−7" where clocks change in between. */
     labels(start, end) {
         const offsets = new Set();
-        for (let t = start; t < end; t += 7 * 86400) offsets.add(spi.time.offset(t));
+        const step = (end - start > 366 * 86400 ? 91 : 7) * 86400; // all of a year's clocks in a few looks
+        for (let t = start; t < end; t += step) offsets.add(spi.time.offset(t));
         return spi.time.name([...offsets.add(spi.time.offset(end - 1))]);
     },
 

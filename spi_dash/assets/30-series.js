@@ -29,17 +29,18 @@ spi.series = {
         return row;
     },
 
-    /** Index of the point nearest to t, or -1. */
+    /** Index of the point of the range that is nearest to t, or -1. */
     nearest(row, t) {
         const x = row.x;
         if (!x.length) return -1;
-        let low = 0, high = x.length - 1;
+        let low = row.inside[0], high = row.inside[1] - 1;
+        if (low > high) return -1;
         while (low < high) {
             const middle = (low + high) >> 1;
             if (x[middle] < t) low = middle + 1;
             else high = middle;
         }
-        return low > 0 && t - x[low - 1] < x[low] - t ? low - 1 : low;
+        return low > row.inside[0] && t - x[low - 1] < x[low] - t ? low - 1 : low;
     },
 
     /** Where the value of a point ends. */

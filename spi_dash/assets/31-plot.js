@@ -94,7 +94,7 @@ spi.plot = {
         const spans = view.spans && (view.spans[row.device] || []);
         const found = spi.plot.empty(row, view).flatMap(([from, to]) => (spans ? spi.plot.parts(from, to, spans) : [[from, to, true]]));
         for (const [from, to, inside] of found) {
-            const x = spi.plot.x(view, from), end = spi.plot.x(view, to);
+            const x = Math.max(spi.plot.LEFT, spi.plot.x(view, from)), end = Math.min(spi.plot.LEFT + view.plotWidth, spi.plot.x(view, to));
             if (!inside && end - x > 120) spi.plot.gapText(pen, "not in the project", (x + end) / 2, view, look);
             if (!inside || end - x < 4) continue;
             pen.save();

@@ -39,10 +39,17 @@ spi.explore = {
         explore.view = {start, end, plotWidth, label, height: parseInt(style.getPropertyValue("--plot"), 10),
             series: explore.series, nights: explore.data.nights || {}, spans: explore.data.spans};
         explore.look = spi.plot.look();
+        explore.press();
         explore.common = spi.series.scales(explore.rows);
         explore.place(root);
         spi.axis.draw(explore.view);
         spi.slider.draw(explore.view);
+    },
+
+    /** Buttons as they were left: the page may be a new one. */
+    press() {
+        for (const button of document.querySelectorAll("[data-series]")) button.setAttribute("aria-pressed", String(spi.explore.series[button.dataset.series]));
+        for (const button of document.querySelectorAll("[data-scale]")) button.setAttribute("aria-pressed", String(spi.explore.shared));
     },
 
     /** One node per row, kept for as long as the trap is in scope. */
@@ -97,7 +104,7 @@ spi.label = {
     fill(box, row, data) {
         const age = Date.now() / 1000 - row.last, late = Math.max(5400, 4 * row.cadence);
         const state = !row.ever ? "never" : age < late ? "ok" : age < 3 * 86400 ? "late" : "silent";
-        const name = spi.make("div.name", {}, row.name || row.device);
+        const name = spi.make("div.name", {title: row.name || row.device}, [spi.make("span", {}, row.name || row.device)]);
         if (data.writer) name.append(spi.make("button.rename", {title: "Name and site", "aria-label": `Name and site of ${row.name || row.device}`}, [spi.icon("pencil")]));
         const lines = [name];
         const second = [row.name ? row.device : "", row.site].filter(Boolean).join(" · ");
@@ -113,7 +120,7 @@ spi.label = {
     /** The newest count of the range, never without saying so when there is none. */
     catch(row, data) {
         if (!row.images) return "no pictures here";
-        for (let i = row.insects.length - 1; i >= 0; i--)
+        for (let i = row.inside[1] - 1; i >= row.inside[0]; i--)
             if (!Number.isNaN(row.insects[i])) {
                 const count = Math.round(row.insects[i]);
                 return `${count} ${count === 1 ? "insect" : "insects"}`;
@@ -159,6 +166,8 @@ spi.axis = {
             return spi.make(`span.tick${strong ? ".strong" : ""}`, {style: `left:${left + part * view.plotWidth}px`}, text);
         });
         axis.replaceChildren(spi.make("span.zone-name", {}, spi.time.labels(view.start, view.end)), ...ticks);
+        const last = ticks[ticks.length - 1]; // its words may not fit before the edge
+        if (last && last.getBoundingClientRect().right > axis.getBoundingClientRect().right) last.textContent = "";
     },
 };
 
@@ -167,7 +176,7 @@ dash_clientside.explore = {
         if (!text) return dash_clientside.no_update;
         spi.explore.take(JSON.parse(text));
         spi.time.sayDays();
-        return spi.explore.data.days_key;
+        return spi.explore.data ? spi.explore.data.days_key : dash_clientside.no_update; // an answer in part, to a page that has none
     },
 
     named() {
@@ -221,11 +230,8 @@ spi.naming = {
 
 document.addEventListener("click", (event) => {
     const series = event.target.closest("[data-series]"), scale = event.target.closest("[data-scale]");
-    if (series) {
-        const on = (spi.explore.series[series.dataset.series] = !spi.explore.series[series.dataset.series]);
-        series.setAttribute("aria-pressed", String(on));
-    }
-    if (scale) scale.setAttribute("aria-pressed", String((spi.explore.shared = !spi.explore.shared)));
+    if (series) spi.explore.series[series.dataset.series] = !spi.explore.series[series.dataset.series];
+    if (scale) spi.explore.shared = !spi.explore.shared;
     if (series || scale) spi.explore.again();
     if (event.target.closest(".zoom-out")) spi.pointer.zoomOut();
     const rename = event.target.closest(".rename");

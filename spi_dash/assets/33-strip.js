@@ -25,10 +25,12 @@ spi.strip = {
         if (box.dataset.key === `${key}/${count}`) return;
         box.dataset.key = `${key}/${count}`;
         const url = `/frames/${encodeURIComponent(row.device)}/strip/${key}.jpg`;
+        const gaps = spi.plot.empty(row, view), missing = ({from, to}) => gaps.some(([a, b]) => a < (from + to) / 2 && b > (from + to) / 2);
         let at = 0;
         box.replaceChildren(...slots.map((slot) => {
             const beyond = view.spans && !(view.spans[row.device] || []).some(([start, end]) => start < slot.to && end > slot.from);
-            if (slot.t === null) return spi.make(`div.cell.none${beyond ? ".beyond" : ""}`, {"data-from": slot.from, "data-to": slot.to});
+            // Between two pictures that are joined by a line none is missing.
+            if (slot.t === null) return spi.make(`div.cell.none${beyond || !missing(slot) ? ".beyond" : ""}`, {"data-from": slot.from, "data-to": slot.to});
             const cell = spi.make("div.cell", {"data-t": slot.t});
             cell.style.backgroundPosition = `${there.length > 1 ? (at / (there.length - 1)) * 100 : 0}% 0`;
             cell.style.backgroundSize = `${there.length * 100}% 100%`;

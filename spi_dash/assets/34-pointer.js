@@ -41,8 +41,10 @@ spi.pointer = {
         if (Math.abs(drag.to - drag.from) < 5) return;
         spi.tooltip.hide();
         drag.shade ||= document.querySelector(".explore").appendChild(spi.make("div.zoom-shade"));
-        const base = document.querySelector(".explore").getBoundingClientRect().left;
-        drag.shade.style.left = `${Math.min(drag.from, drag.to) - base}px`;
+        const base = document.querySelector(".explore").getBoundingClientRect(), rows = spi.explore.root().getBoundingClientRect();
+        drag.shade.style.top = `${rows.top - base.top}px`;
+        drag.shade.style.height = `${rows.height}px`;
+        drag.shade.style.left = `${Math.min(drag.from, drag.to) - base.left}px`;
         drag.shade.style.width = `${Math.abs(drag.to - drag.from)}px`;
     },
 
@@ -60,14 +62,25 @@ spi.pointer = {
 
     /** Draw what is there at once, then ask for finer data. */
     zoom(start, end) {
-        const middle = (start + end) / 2, half = Math.max(1800, (end - start) / 2);
+        [start, end] = spi.pointer.within(start, end);
+        const middle = (start + end) / 2, half = Math.max(1800, (end - start) / 2), {view} = spi.explore;
         const from = Math.floor((middle - half) / 60) * 60, to = Math.ceil((middle + half) / 60) * 60;
+        if (Math.abs(from - view.start) < 60 && Math.abs(to - view.end) < 60) return; // nowhere to go
         spi.explore.show(from, to);
         spi.pointer.forget();
         spi.pointer.timer = setTimeout(() => {
             spi.pointer.timer = 0;
             spi.scope.goTo(from, to);
         }, 180);
+    },
+
+    /** A range moved, then cut, to where there is something: all days with pictures, until now, and what is shown. */
+    within(start, end) {
+        const {view} = spi.explore, [days] = spi.explore.data.days.map((text) => spi.series.unpack(text)), now = Date.now() / 1000;
+        const low = Math.min(days.length ? days[0] : view.start, view.start);
+        const high = Math.max(days.length ? days[days.length - 1] + 86400 : view.end, view.end, Math.min(now, low + 20 * 365 * 86400));
+        const length = end - start, from = Math.max(low, Math.min(start, high - length));
+        return [from, Math.min(high, from + length)];
     },
 
     /** A zoom is drawn that nobody has asked the server for yet. */
@@ -113,17 +126,16 @@ spi.pointer = {
     key(event) {
         const canvas = event.target.closest && event.target.closest(".explore canvas.plot");
         if (!canvas) return;
-        const node = canvas.closest(".row"), row = node.spiRow, last = row.t.length - 1;
+        const node = canvas.closest(".row"), row = node.spiRow, [first, end] = row.inside;
         const moves = {ArrowLeft: -1, ArrowRight: 1, PageUp: -20, PageDown: 20, Home: -1e9, End: 1e9};
-        if (event.key === "Enter" && node.spiAt >= 0) return spi.pointer.open(spi.pointer.at(node, node.spiAt));
+        const now = node.spiAt === undefined ? end : spi.series.nearest(row, node.spiAt); // a moment: points come and go
+        if (event.key === "Enter" && node.spiAt !== undefined && now >= 0) return spi.pointer.open(spi.pointer.at(node, now));
         if (event.key === "Escape") return spi.tooltip.hide();
-        if (!(event.key in moves) || last < 0) return;
+        if (!(event.key in moves) || first >= end) return;
         event.preventDefault();
-        const now = node.spiAt === undefined ? last + 1 : node.spiAt;
-        node.spiAt = Math.max(0, Math.min(last, now + moves[event.key]));
-        const box = canvas.getBoundingClientRect();
-        const x = box.left + spi.plot.x(spi.explore.view, row.x[node.spiAt]);
-        spi.tooltip.show(spi.pointer.at(node, node.spiAt), x, box.top + 40);
+        const i = Math.max(first, Math.min(end - 1, now + moves[event.key])), box = canvas.getBoundingClientRect();
+        node.spiAt = row.x[i];
+        spi.tooltip.show(spi.pointer.at(node, i), box.left + spi.plot.x(spi.explore.view, row.x[i]), box.top + 40);
     },
 };
 
@@ -135,3 +147,4 @@ document.addEventListener("wheel", spi.pointer.wheel, {passive: false});
 document.addEventListener("click", spi.pointer.click);
 document.addEventListener("keydown", spi.pointer.key);
 document.addEventListener("scroll", () => spi.tooltip.hide(), {passive: true});
+window.addEventListener("popstate", () => spi.tooltip.hide()); // another page, without a move of the mouse

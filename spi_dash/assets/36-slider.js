@@ -56,9 +56,9 @@ spi.slider = {
 
     moved(kind, shift, {start, end}) {
         const least = 3600;
-        if (kind === "left") return [Math.min(start + shift, end - least), end];
-        if (kind === "right") return [start, Math.max(end + shift, start + least)];
-        return [start + shift, end + shift];
+        if (kind === "left") return [Math.min(Math.max(start + shift, spi.slider.start), end - least), end];
+        if (kind === "right") return [start, Math.max(Math.min(end + shift, spi.slider.end), start + least)];
+        return spi.pointer.within(start + shift, end + shift);
     },
 
     down(event) {

@@ -18,6 +18,7 @@ MISSING_HOUR_S = 3600
 # which follow as decimals. The quote and the backslash, which JSON would double, are not among them.
 NOTHING, FAR, ZERO, REACH = ord("!"), ord("~"), ord("P"), 45
 BACKSLASH = ord("\\")
+NEAR = np.array([*range(-5, 0), *range(1, 6)])  # steps around one
 
 
 class Info(Protocol):
@@ -44,13 +45,15 @@ class Row(Protocol):
     n_annotated_2: int
     n_objects_2: int
     cadence_s: float
+    inside: slice
 
 
 def draw_rows(rows: Sequence[Row]) -> list[dict]:
     """One dict per row for spi.explore: who it is, its counts, and its series, packed.
 
-    `t` is the moment of the last image of each point, UNIX s. `gaps` holds the indexes of the points that follow a gap,
-    `holes` the points that hide one: [index, seconds].
+    `t` is the moment of the last image of each point, UNIX s. `inside` is [first, end] of the points in the range; lines
+    go on to the next ones. `gaps` holds the indexes of the points that follow a gap, `holes` the points that hide one:
+    [index, seconds].
     """
     if not rows:
         return []
@@ -67,6 +70,7 @@ def _describe(row: Row) -> dict:
         "device": info.device, "name": info.name, "site": info.site, "ever": info.n_images,
         "first": info.first_s, "last": info.last_s,
         "night": _place(info), "bucket": row.bucket_s, "cadence": round(row.cadence_s),
+        "inside": list(row.inside.indices(len(values["start_s"]))[:2]),
         "images": row.n_images, "annotated": row.n_annotated, "objects": row.n_objects,
         "gaps": find_gaps(values["first_s"], values["last_s"], row.cadence_s).tolist(),
         "holes": find_holes(values, row.cadence_s) if row.bucket_s else [],
@@ -111,17 +115,30 @@ def insects_per_image(n_annotated: np.ndarray, sum_objects: np.ndarray) -> np.nd
     return mean
 
 
-def longest_step_s(cadence_s: float) -> float:
+def longest_step_s(cadence_s: np.ndarray | float) -> np.ndarray:
     """The longest time between two images that are joined by a line.
 
     Three cadences, but never a missing hour; a device that is slower than that is not all gaps.
     """
-    return min(3 * cadence_s, max(MISSING_HOUR_S, 1.5 * cadence_s))
+    return np.minimum(3 * cadence_s, np.maximum(MISSING_HOUR_S, 1.5 * cadence_s))
 
 
 def find_gaps(first_s: np.ndarray, last_s: np.ndarray, cadence_s: float) -> np.ndarray:
-    """Indexes of the points that are too far from the one before."""
-    return np.flatnonzero(first_s[1:] - last_s[:-1] > longest_step_s(cadence_s)) + 1
+    """Indexes of the points that are too far from the one before, also for the rhythm that the trap has there."""
+    step_s = first_s[1:] - last_s[:-1]
+    at = np.flatnonzero(step_s > longest_step_s(cadence_s))
+    return at[step_s[at] > longest_step_s(around(step_s, at))] + 1
+
+
+def around(values: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """For each index, the (lower) median of up to ten values around it, without itself; 0 where there are none."""
+    if not len(at):
+        return np.zeros(0)
+    near = at[:, None] + NEAR
+    found = np.where((near >= 0) & (near < len(values)), values[near.clip(0, len(values) - 1)], np.nan)
+    found = np.sort(found, axis=1)  # what is none comes last
+    middle = (np.count_nonzero(~np.isnan(found), axis=1) - 1) // 2
+    return np.where(middle >= 0, found[np.arange(len(at)), middle], 0)
 
 
 def find_holes(values: dict[str, np.ndarray], cadence_s: float) -> list[list[int]]:
@@ -131,10 +148,16 @@ def find_holes(values: dict[str, np.ndarray], cadence_s: float) -> list[list[int
     taken as one gap.
     """
     in_series_s = values["last_s"] - values["first_s"] - values["outside_s"]
-    missing_s = in_series_s - (values["n_images"] - 1) * cadence_s
+    steps = values["n_images"] - 1
+    missing_s = in_series_s - steps * cadence_s
     gap_s = np.maximum(values["between_s"], np.where(missing_s > 0, missing_s + cadence_s, 0))
     at = np.flatnonzero(gap_s > longest_step_s(cadence_s))
-    return np.column_stack([at, gap_s[at]]).round().astype(int).tolist()
+    own_s = np.divide(in_series_s, steps, out=np.full(len(steps), np.nan), where=steps > 0)
+    near_s = np.maximum(cadence_s, around(own_s, at))  # the rhythm that the trap has there
+    missing_s = in_series_s[at] - steps[at] * near_s
+    gap_s = np.maximum(values["between_s"][at], np.where(missing_s > 0, missing_s + near_s, 0))
+    is_one = gap_s > longest_step_s(near_s)
+    return np.column_stack([at[is_one], gap_s[is_one]]).round().astype(int).tolist()
 
 
 def pack(values: np.ndarray, scale: int, step: int = 0) -> str:

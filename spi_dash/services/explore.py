@@ -1,7 +1,6 @@
 """What Explore shows: one series of buckets, or of single images, per device."""
 
 from dataclasses import dataclass, field
-from functools import cached_property
 from urllib.parse import parse_qs
 
 import numpy as np
@@ -17,10 +16,11 @@ from .rollups import DAY_S, HOUR_S, unix_time
 from .rows import plausible
 from .scope import Detector, Scope
 from .span_counts import count_devices
-from .spans import in_spans
+from .spans import Spans, clip, in_spans
 
 POINTS_PER_ROW, POINTS_PER_PAGE = 800, 20_000  # a screenful, and what travels in a second
 BUCKETS_S = (HOUR_S, 2 * HOUR_S, 3 * HOUR_S, 6 * HOUR_S, 12 * HOUR_S, DAY_S, 2 * DAY_S, 7 * DAY_S, 28 * DAY_S)
+MARGIN_S, LONG_MARGIN_S = 2 * HOUR_S, 6 * HOUR_S  # around a range of single images; the second where it is short
 NUMBERS = ("start_s", "first_s", "last_s", "n_images", "temp", "min_temp", "max_temp", "hum", "lum", "between_s",
            "outside_s", "n_annotated", "sum_objects")  # fmt: skip
 COMPARED = ("n_annotated_2", "sum_objects_2")  # the same of a second version, where one was asked for
@@ -28,40 +28,44 @@ COMPARED = ("n_annotated_2", "sum_objects_2")  # the same of a second version, w
 
 @dataclass(frozen=True)
 class DeviceRow:
-    """The series of one device: arrays of one length, float64, NaN where nothing was measured or detected."""
+    """The series of one device: arrays of one length, float64, NaN where nothing was measured or detected.
+
+    Of single images, the one before the range and the one after it are there, too, so that lines reach its ends:
+    `inside` is what lies in the range, and what is counted.
+    """
 
     info: DeviceInfo
     bucket_s: int  # 0: single images
     values: dict[str, np.ndarray] = field(repr=False)  # by NUMBERS, and by COMPARED where two versions are compared
+    cadence_s: float  # the usual time between two images
+    inside: slice
 
     @property
     def n_images(self) -> int:
-        return int(self.values["n_images"].sum())
+        return self._sum("n_images")
 
     @property
     def n_annotated(self) -> int:
-        return int(self.values["n_annotated"].sum())
+        return self._sum("n_annotated")
 
     @property
     def n_objects(self) -> int:
-        return int(np.nansum(self.values["sum_objects"]))
+        return self._sum("sum_objects")
 
     @property
     def n_annotated_2(self) -> int:
-        return int(self.values["n_annotated_2"].sum())
+        return self._sum("n_annotated_2")
 
     @property
     def n_objects_2(self) -> int:
-        return int(np.nansum(self.values["sum_objects_2"]))
+        return self._sum("sum_objects_2")
 
     @property
     def is_compared(self) -> bool:
         return COMPARED[0] in self.values
 
-    @cached_property
-    def cadence_s(self) -> float:
-        """The usual time between two images; 20 minutes where there are too few to tell."""
-        return _cadence_s(self.values)
+    def _sum(self, name: str) -> int:
+        return int(np.nansum(self.values[name][self.inside]))
 
 
 def find_compared(search: str, scope: Scope) -> Detector | None:
@@ -75,13 +79,29 @@ def list_rows(session: Session, scope: Scope, compared: Detector | None = None) 
     """One row per device of the scope, in their order, also for those without images in the range."""
     bucket_s = choose_bucket(session, scope)
     if bucket_s == 0:
-        tables = read_numbers(session, _single_images(scope, compared))
+        spans = clip(scope.whole, scope.start_s - _margin_s(scope), scope.end_s + _margin_s(scope))
+        tables = read_numbers(session, _single_images(scope, spans, compared))
         found = {device: _single_values(table) for device, table in tables.items()}
     else:
         ids = [scope.detector.id if scope.detector else 0, *([compared.id] if compared else [])]
         found = read_buckets(session, scope.spans, bucket_s, ids)
     nothing = {name: np.empty(0) for name in (*NUMBERS, *(COMPARED if compared else ()))}
-    return [DeviceRow(info, bucket_s, found.get(info.device, nothing)) for info in scope.devices]
+    return [_make_row(info, bucket_s, found.get(info.device, nothing), scope) for info in scope.devices]
+
+
+def _margin_s(scope: Scope) -> int:
+    """How far around a range of single images is looked: a short one says little about the rhythm of a trap."""
+    return LONG_MARGIN_S if scope.end_s - scope.start_s < LONG_MARGIN_S else MARGIN_S
+
+
+def _make_row(info: DeviceInfo, bucket_s: int, values: dict[str, np.ndarray], scope: Scope) -> DeviceRow:
+    cadence_s = _cadence_s(values)
+    if bucket_s:
+        return DeviceRow(info, bucket_s, values, cadence_s, slice(None))
+    start, end = np.searchsorted(values["start_s"], (scope.start_s, scope.end_s)).tolist()
+    first = max(0, start - 1)
+    values = {name: column[first : end + 1] for name, column in values.items()}
+    return DeviceRow(info, bucket_s, values, cadence_s, slice(start - first, end - first))
 
 
 def choose_bucket(session: Session, scope: Scope) -> int:
@@ -98,7 +118,7 @@ def _most_images(session: Session, scope: Scope) -> int:
     return max((extent.n_images for extent in count_devices(session, scope.spans).values()), default=0)
 
 
-def _single_images(scope: Scope, compared: Detector | None) -> sa.Select:
+def _single_images(scope: Scope, spans: Spans, compared: Detector | None) -> sa.Select:
     measured = {name: plausible(name) for name in ("temp", "hum", "lum")}
     numbers = {"taken_s": unix_time(Image.datetime), **{name: shorten(value) for name, value in measured.items()}}
     numbers["found"] = UidAnnotation.n_objects
@@ -109,7 +129,7 @@ def _single_images(scope: Scope, compared: Detector | None) -> sa.Select:
     query = sa.select(Image.device, *columns).outerjoin(UidAnnotation, _made_by(UidAnnotation, scope.detector))
     if compared is not None:
         query = query.outerjoin(also, _made_by(also, compared))
-    return query.where(in_spans(Image.device, Image.datetime, scope.spans))
+    return query.where(in_spans(Image.device, Image.datetime, spans))
 
 
 def _made_by(annotation: type[UidAnnotation], detector: Detector | None) -> sa.ColumnElement[bool]:
@@ -130,6 +150,7 @@ def _single_values(table: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def _cadence_s(values: dict[str, np.ndarray]) -> float:
+    """The usual time between two images; 20 minutes where there are too few to tell."""
     first, last, count = values["first_s"], values["last_s"], values["n_images"]
     if len(first) > 2 and count.max() == 1:
         return _median(np.diff(first))
