@@ -113,6 +113,13 @@ def test_a_frame_that_is_not_there(database):
         look(database)
 
 
+def test_a_moment_after_all_calendars_has_no_frame(database):
+    with database.read() as session, pytest.raises(NotFound):
+        frames.get_frame(session, DEVICE, 10**14, "")
+    with pytest.raises(NotFound):
+        frames.picture_key(DEVICE, 10**14, "thumbnail")
+
+
 def test_a_strip_is_as_wide_as_its_frames_and_grey_where_one_is_missing():
     storage, file = MemoryStorage(), io.BytesIO()
     Picture.new("RGB", frames.CELL_PX, (200, 200, 0)).save(file, "JPEG")

@@ -57,6 +57,20 @@ spi.outlines = {
         return here.sort((a, b) => area(frame.outlines[a]) - area(frame.outlines[b]))[0] ?? -1;
     },
 
+    /** As `find`, else the outline with a point nearest, at most `reach` pixels of the picture away. */
+    near(frame, x, y, reach) {
+        let found = spi.outlines.find(frame, x, y), least = found < 0 ? reach : 0;
+        if (!least) return found;
+        spi.outlines.read(frame).mine.forEach(({points, box}, k) => {
+            if (box[0] - x > least || x - box[2] > least || box[1] - y > least || y - box[3] > least) return;
+            for (let i = 0; i < points.length; i += 2) {
+                const far = Math.hypot(points[i] - x, points[i + 1] - y);
+                if (far < least) [found, least] = [k, far];
+            }
+        });
+        return found;
+    },
+
     /** Draw on a canvas as large as its place: the picture's corner lies at x, y, its pixels are `scale` wide. */
     draw(canvas, frame, {x, y, scale, second = true}) {
         const ratio = devicePixelRatio || 1, [w, h] = [canvas.clientWidth, canvas.clientHeight], {mine, also} = spi.outlines.read(frame);

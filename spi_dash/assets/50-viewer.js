@@ -1,7 +1,7 @@
 /* The viewer: one frame as large as the window allows, its neighbours a key away. */
 "use strict";
 spi.viewer = {
-    box: null, device: "", moments: [], at: 0, frame: null, playing: false, timer: 0, fromPage: false,
+    box: null, device: "", moments: [], at: 0, frame: null, playing: false, timer: 0, fromPage: false, absent: false, described: null,
 
     /** Open over the page on one frame; its address is its own link. */
     async open(device, t, {push = true} = {}) {
@@ -10,6 +10,8 @@ spi.viewer = {
         viewer.device = device;
         viewer.moments = [t];
         viewer.at = 0;
+        viewer.absent = false;
+        viewer.described = null;
         spi.moments.forget();
         spi.stage.empty();
         if (push) history.pushState({viewer: true}, "", viewer.address(t));
@@ -27,11 +29,19 @@ spi.viewer = {
         const {viewer} = spi;
         if (!viewer.box || !viewer.box.open) return;
         await spi.moments.load(spi.moments.change);
+        if (viewer.absent) return;
         const t = viewer.now(), frame = await spi.frames.get(viewer.device, t);
         if (t !== viewer.now() || JSON.stringify(frame) === JSON.stringify(viewer.frame)) return;
         viewer.frame = frame;
         spi.stage.outlines(frame);
         spi.viewerFrame.describe(frame, t);
+    },
+
+    /** Seconds of a moment as addresses carry it; NaN for what no calendar or clock says, and before 1970. */
+    moment(text) {
+        const [, day, ...clock] = /^(\d{4}-\d\d-\d\d)[_T](\d\d)[-:](\d\d)[-:](\d\d)/.exec(text) || [];
+        const t = Date.parse(`${day}T${clock.join(":")}Z`) / 1000; // the 30th of February is in March
+        return t >= 0 && spi.time.legacy(t) === `${day}_${clock.join("-")}` ? t : NaN;
     },
 
     now: () => spi.viewer.moments[spi.viewer.at],
@@ -65,8 +75,9 @@ spi.viewer = {
     async show() {
         const {viewer} = spi, {device} = viewer, t = viewer.now();
         spi.viewerFrame.place();
+        if (viewer.absent) return viewer.nothing();
         const drawn = spi.stage.picture(device, t, viewer.playing);
-        const frame = await spi.frames.get(device, t), other = () => t !== viewer.now() || device !== viewer.device;
+        const frame = await spi.frames.get(device, t), other = () => t !== viewer.now() || device !== viewer.device || viewer.absent;
         if (other()) return;
         spi.viewerFrame.describe(frame, t);
         await drawn; // outlines never stand on another frame's picture
@@ -74,6 +85,13 @@ spi.viewer = {
         viewer.frame = frame;
         spi.stage.outlines(frame);
         if (!viewer.playing) viewer.near();
+    },
+
+    /** The trap has no picture at all: what cannot be there is not asked for. */
+    nothing() {
+        spi.stage.empty();
+        spi.stage.lack("There is no picture of this trap and moment.");
+        spi.viewerFrame.describe(null, spi.viewer.now());
     },
 
     /** Fetch the neighbours, so that a step shows them at once. */
@@ -151,8 +169,8 @@ document.addEventListener("keydown", spi.viewer.key, true);
 
 dash_clientside.viewer = {
     open_link(key) {
-        const match = key && /^(\d{4}-\d\d-\d\d)[_T](\d\d)[-:](\d\d)[-:](\d\d)/.exec(key.taken_at || "");
-        if (match) spi.viewer.open(key.device, Date.parse(`${match[1]}T${match[2]}:${match[3]}:${match[4]}Z`) / 1000, {push: false});
+        const t = key ? spi.viewer.moment(key.taken_at || "") : NaN;
+        if (t === t) spi.viewer.open(key.device, t, {push: false});
         else if (key && key.device) spi.toast.show("This link names no picture. Check it, or open Explore.");
         return dash_clientside.no_update;
     },

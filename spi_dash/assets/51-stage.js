@@ -2,6 +2,7 @@
 "use strict";
 spi.stage = {
     kept: new Map(), scale: 1, x: 0, y: 0, left: 0, top: 0, fit: 1, NONE: [4, 3], size: null, timer: 0, sharpAfterMs: 160,
+    TAP_PX: 8, REACH_PX: 14, // how far a finger that only taps may slip, and miss an outline
 
     url: (device, t, size) => `/frames/${encodeURIComponent(device)}/${t}/${size}.jpg`,
 
@@ -34,10 +35,20 @@ spi.stage = {
         if (stage.wanted !== url) return;
         if (stage.shown !== url) stage.outlines(spi.viewer.frame = null);
         stage.shown = url;
-        img.src = url;
-        img.classList.toggle("missing", !small.naturalWidth);
+        if (small.naturalWidth) {
+            img.src = url;
+            img.classList.remove("missing");
+        } else stage.lack("The file of this picture is not on the server, or could not be loaded.");
         if (!fast) stage.timer = setTimeout(() => stage.sharpen(device, t, url), stage.sharpAfterMs);
         stage.before();
+    },
+
+    /** Words in the place of a picture. */
+    lack(text) {
+        const img = spi.stage.part("img.now");
+        img.removeAttribute("src");
+        img.classList.add("missing");
+        spi.stage.part(".no-picture").textContent = text;
     },
 
     async sharpen(device, t, url) {
@@ -64,9 +75,11 @@ spi.stage = {
 
     /** Nothing of the frame that was open before. */
     empty() {
-        const {stage} = spi;
-        stage.shown = "";
-        stage.part("img.now").removeAttribute("src");
+        const {stage} = spi, img = stage.part("img.now");
+        clearTimeout(stage.timer);
+        stage.shown = stage.wanted = "";
+        img.removeAttribute("src");
+        img.classList.remove("missing");
         stage.outlines(spi.viewer.frame = null);
         stage.reset();
     },
@@ -120,6 +133,7 @@ spi.stage = {
 
     listen(outer) {
         const {stage} = spi, pointers = new Map();
+        let down = null; // where one finger, or the mouse, came down
         outer.addEventListener("wheel", (event) => {
             event.preventDefault();
             stage.zoomBy(Math.exp(-event.deltaY / 300), ...stage.middle(event));
@@ -128,8 +142,10 @@ spi.stage = {
             stage.scale > 1.01 ? stage.reset() : stage.zoomBy(1 / stage.fit, ...stage.middle(event)));
         outer.addEventListener("pointerdown", (event) => {
             outer.setPointerCapture(event.pointerId);
+            down = pointers.size ? null : event;
             pointers.set(event.pointerId, event);
         });
+        outer.addEventListener("pointerup", (event) => stage.tap(down, event));
         for (const end of ["pointerup", "pointercancel"]) outer.addEventListener(end, (event) => pointers.delete(event.pointerId));
         outer.addEventListener("pointermove", (event) => {
             const was = pointers.get(event.pointerId);
@@ -151,13 +167,20 @@ spi.stage = {
         }).observe(outer);
     },
 
-    /** The outline under the pointer: drawn stronger, with number, area, class. */
-    hover(event) {
+    /** A finger hovers nowhere: what it taps is pointed at. */
+    tap(down, event) {
+        if (event.pointerType === "mouse" || !down) return;
+        const slipped = Math.hypot(event.clientX - down.clientX, event.clientY - down.clientY);
+        if (slipped < spi.stage.TAP_PX) spi.stage.hover(event, spi.stage.REACH_PX);
+    },
+
+    /** The outline under the pointer, or within its reach: drawn stronger, with number, area, class. */
+    hover(event, reach = 0) {
         const {stage} = spi, frame = spi.viewer.frame, scale = stage.fit * stage.scale;
         if (!frame || spi.viewer.box.dataset.outlines !== "on") return;
         const box = spi.viewer.box.querySelector(".stage").getBoundingClientRect();
         const at = [(event.clientX - box.left - stage.left) / scale, (event.clientY - box.top - stage.top) / scale];
-        const k = spi.outlines.find(frame, ...at);
+        const k = spi.outlines.near(frame, ...at, reach / scale);
         if (k !== stage.hovered) stage.mark(k, frame);
     },
 

@@ -15,7 +15,7 @@ spi.viewerFrame = {
         const head = make("div.viewer-head", {}, [make("div.viewer-title", {role: "status"}), make("div.viewer-count"), make("div.outline-text"),
             make("div.grow"), make("span.zoom-text"), ...toggles, button("close", "Close (Esc)", viewer.close)]);
         const picture = make("div.picture", {}, [make("img.now", {alt: ""}), make("img.before", {alt: "", hidden: ""}), spi.stage.marker(), make("div.split"),
-            make("p.no-picture", {role: "status"}, "The file of this picture is not on the server, or could not be loaded.")]);
+            make("p.no-picture", {role: "status"})]);
         const slider = make("input.split-slider", {type: "range", min: "0", max: "100", value: "50", "aria-label": "Before and after"});
         const stage = make("div.stage", {tabindex: "-1"}, [picture, spi.outlines.layer()]);
         const middle = make("div.viewer-middle", {}, [make("div.stage-box", {}, [stage, slider]), make("div.details")]);
@@ -65,18 +65,26 @@ spi.viewerFrame = {
     /** What follows from the position alone: no waiting for the server. */
     place() {
         const {viewer} = spi, {box, moments, at} = viewer, t = viewer.now(), find = (selector) => box.querySelector(selector);
-        find(".outline-text").textContent = "";
-        if (viewer.described !== t) find(".viewer-count").textContent = ""; // a count never stands beside another frame
-        find(".viewer-title").textContent = `${spi.viewerFrame.name()} · ${spi.time.stamp(t)} (${spi.time.label(t)})`;
+        if (viewer.described !== t) { // neither count nor words of an outline stand beside another frame
+            find(".viewer-count").textContent = "";
+            spi.stage.mark(-1);
+        }
+        find(".viewer-title").replaceChildren(...spi.viewerFrame.title(t));
         const scrubber = find(".scrubber");
         scrubber.max = moments.length - 1;
         scrubber.value = at;
         scrubber.setAttribute("aria-valuetext", spi.time.stamp(t));
         find(".from").textContent = spi.time.stamp(moments[0]);
         find(".to").textContent = spi.time.stamp(moments.at(-1));
-        find(".position").textContent = `${spi.number(at + 1)} of ${spi.number(moments.length)}`;
+        find(".position").textContent = viewer.absent ? "no pictures" : `${spi.number(at + 1)} of ${spi.number(moments.length)}`;
         find("[data-play] .icon").className = `icon icon-${viewer.playing ? "pause" : "play"}`;
         spi.stage.part("img.now").alt = `Picture of ${spi.viewerFrame.name()}, ${spi.time.stamp(t)}`;
+    },
+
+    /** Of a long name the end is left out, of the time nothing. */
+    title(t) {
+        const name = spi.viewerFrame.name();
+        return [spi.make("span.name", {title: name}, name), spi.make("span.when", {}, ` · ${spi.time.stamp(t)} (${spi.time.label(t)})`)];
     },
 
     name() {
@@ -88,7 +96,7 @@ spi.viewerFrame = {
         const count = spi.viewer.box.querySelector(".viewer-count"), details = spi.viewer.box.querySelector(".details");
         spi.viewer.described = t;
         if (!frame) {
-            count.textContent = "this picture could not be loaded";
+            count.textContent = spi.viewer.absent ? "no such picture" : "this picture could not be loaded";
             return details.replaceChildren();
         }
         const n = frame.outlines.length, fresh = frame.new ? frame.new.length : 0, found = `${spi.number(n)} ${n === 1 ? "insect" : "insects"}`;

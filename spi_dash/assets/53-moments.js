@@ -37,14 +37,15 @@ spi.moments = {
 
     /** What is shown stays; where there is no such frame any more, or never was, the nearest one comes. */
     take(list) {
-        const {viewer} = spi, now = viewer.now();
-        if (!list.length) return;
+        const {viewer} = spi, now = viewer.now(), absent = viewer.absent;
+        viewer.absent = !list.length; // of the trap: else the list holds the nearest one at least
+        if (viewer.absent) return viewer.show();
         viewer.moments = list;
-        viewer.at = spi.series.nearest({x: list}, now);
+        viewer.at = spi.series.nearest({x: list, inside: [0, list.length]}, now);
         if (viewer.now() !== now) {
             spi.toast.show("There is no picture at this moment. This is the nearest one.", "", "quiet");
             viewer.goTo(viewer.at);
-        }
+        } else if (absent) viewer.show(); // it has come
         viewer.near();
         spi.viewerFrame.place();
     },
@@ -52,7 +53,7 @@ spi.moments = {
     /** At an end of the list: it goes on only where it is a window around a frame beside the page's dates. */
     async edge(by) {
         const {viewer, moments} = spi, now = viewer.now();
-        if (!moments.ready) return;
+        if (!moments.ready || viewer.absent) return;
         if (moments.outside && !moments.loading) {
             moments.loading = true;
             await moments.load();

@@ -4,6 +4,7 @@ import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -39,7 +40,7 @@ def picture_key(device: str, taken_s: int, size: str) -> str:
     """Where a picture is stored."""
     if size not in SIZES:
         raise NotFound(f"there is no size {size[:20]!r}: it is one of {', '.join(SIZES)}")
-    return image_key(device, moment(taken_s)) + SUFFIX[SIZES[size]]
+    return image_key(device, _moment(device, taken_s)) + SUFFIX[SIZES[size]]
 
 
 def parse_moments(text: str) -> list[int]:
@@ -79,7 +80,7 @@ def get_frame(session: Session, device: str, taken_s: int, detector_key: str, co
     """
     image = session.scalars(_at(device, taken_s)).first()
     if image is None:
-        raise NotFound(f"there is no picture of {device} at {moment(taken_s):%Y-%m-%d %H:%M:%S} UTC")
+        raise NotFound(f"there is no picture of {device} at {_moment(device, taken_s):%Y-%m-%d %H:%M:%S} UTC")
     detector = _detector(session, detector_key)
     annotation = _annotation(session, image.id, detector)
     earlier = sa.select(Image).where(Image.device == device, Image.datetime < image.datetime)
@@ -124,8 +125,15 @@ def _flatten(contour: Sequence[Sequence]) -> list[int]:
     return [round(value) for ((x, y),) in contour for value in (x, y)]
 
 
+def _moment(device: str, taken_s: int) -> datetime:
+    try:
+        return moment(taken_s)
+    except OverflowError:  # after the year 9999
+        raise NotFound(f"there is no picture of {device} at {taken_s} s") from None
+
+
 def _at(device: str, taken_s: int) -> sa.Select:
-    return sa.select(Image).where(Image.device == device, Image.datetime == moment(taken_s))
+    return sa.select(Image).where(Image.device == device, Image.datetime == _moment(device, taken_s))
 
 
 def _detector(session: Session, key: str) -> Detector | None:

@@ -1,11 +1,12 @@
 """The viewer's list, picture and outlines, as a person uses them."""
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from browser.lab import TRAPS, add_images
-from playwright.sync_api import expect
+from browser.lab import TRAPS, add_images, sign_in
+from playwright.sync_api import Browser, Page, expect
 
 from spi_dash.clock import unix_s
 from spi_dash.demo import tiny_picture
@@ -25,6 +26,15 @@ def view(page, lab):
         return page
 
     return go
+
+
+@pytest.fixture
+def phone(browser: Browser, lab) -> Iterator[Page]:
+    """A page of somebody who is signed in, as narrow as a phone and under a finger."""
+    context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True)
+    sign_in(context, lab)
+    yield context.new_page()
+    context.close()
 
 
 def scrub(page, *indexes: int) -> None:
@@ -271,3 +281,92 @@ def test_live_arrivals_keep_zoom_scroll_and_the_open_viewer(visit, page, lab):
     assert page.locator(".zoom-text").inner_text() == zoom
     page.keyboard.press("Escape")
     assert page.evaluate("[scrollY, spi.explore.view.start, spi.explore.view.end]") == before
+
+
+def test_on_a_phone_the_head_keeps_its_buttons_beside_two_versions_and_a_long_name(phone, lab):
+    name = "Orchard on the north-eastern slope beside the old irrigation po"
+    phone.route("**/frame.json?*", compare)
+    phone.goto(f"{lab.url}/image/{TRAPS[0]}/2022-07-01_02-00-00{DAY}")
+    expect(phone.locator(".viewer-count")).to_have_text("7 insects1 new0 by 0.8.1-beta (dashed)")
+    phone.evaluate("row => (spi.explore.rows.push(row), spi.viewerFrame.place())", {"device": TRAPS[0], "name": name})
+    title = phone.locator(".viewer-title .name")
+    expect(title).to_have_attribute("title", name)
+    assert title.evaluate("node => node.scrollWidth > node.clientWidth && node.clientHeight < 24")
+    head = phone.locator(".viewer-head")
+    for part in (*head.locator(".tool").all(), head.locator(".when"), head.locator(".viewer-count")):
+        box = part.bounding_box()
+        assert box["x"] >= 0 and box["x"] + box["width"] <= 390, part
+    assert head.evaluate("node => node.scrollWidth <= node.clientWidth && node.clientHeight < 84")
+    phone.get_by_role("button", name="Close (Esc)").tap()
+    expect(phone.locator(".viewer")).to_be_hidden()
+
+
+def compare(route) -> None:
+    """As if a second version had found nothing."""
+    answer = route.fetch()
+    second = {"version": "0.8.1-beta", "detector": {"name": "uid"}, "outlines": []}
+    route.fulfill(response=answer, json={**answer.json(), "compared": second})
+
+
+def test_on_a_phone_details_leave_the_picture_in_sight(phone, lab):
+    phone.goto(f"{lab.url}/image/{TRAPS[0]}/2022-07-01_02-00-00{DAY}")
+    expect(drawn(phone, known=6, new=1)).to_be_visible()
+    phone.get_by_role("button", name="Details (i)").tap()
+    expect(phone.locator(".details")).to_contain_text("Copy link")
+    details, picture = (phone.locator(each).bounding_box() for each in (".details", ".stage .picture"))
+    head = phone.locator(".viewer-head").bounding_box()
+    assert head["y"] + head["height"] - 1 < picture["y"]
+    assert picture["y"] + picture["height"] < details["y"] + 1
+    assert picture["height"] > 200
+
+
+def test_a_tap_on_or_beside_an_outline_says_its_words(phone, lab):
+    phone.goto(f"{lab.url}/image/{TRAPS[0]}/2022-07-01_02-00-00{DAY}")
+    expect(drawn(phone, known=6, new=1)).to_be_visible()
+    tap_at(phone, 4 * 6 + 1.5, 6.5)
+    expect(phone.locator(".outline-text")).to_have_text("Outline 7: 9 px², insect, new")
+    expect(phone.locator(".outline-text")).to_be_visible()
+    assert phone.locator(".outline-text").bounding_box()["x"] == 0
+    tap_at(phone, 0.5, 5 - 8 / phone.evaluate("spi.stage.fit"))
+    expect(phone.locator(".outline-text")).to_have_text("Outline 1: 9 px², insect")
+    phone.evaluate("spi.viewerFrame.place()")  # as with each picture that comes
+    expect(phone.locator(".outline-text")).to_be_visible()
+    tap_at(phone, 15, 20)
+    expect(phone.locator(".outline-text")).to_be_hidden()
+
+
+def tap_at(phone, x: float, y: float) -> None:
+    """Tap a pixel of the picture."""
+    box = phone.locator(".stage").bounding_box()
+    left, top, scale = phone.evaluate("[spi.stage.left, spi.stage.top, spi.stage.fit * spi.stage.scale]")
+    phone.touchscreen.tap(box["x"] + left + x * scale, box["y"] + top + y * scale)
+
+
+@pytest.mark.parametrize("at", ["2026-13-45_99-99-99", "2022-02-30_00-00-00", "0000-01-01_00-00-00", "notadate"])
+def test_a_link_with_a_moment_that_no_clock_shows_says_so(page, lab, at):
+    asked = []
+    page.on("request", lambda request: asked.append(request.url) if f"/frames/{TRAPS[0]}" in request.url else None)
+    page.goto(f"{lab.url}/image/{TRAPS[0]}/{at}")
+    expect(page.locator(".toast")).to_have_text("This link names no picture. Check it, or open Explore.")
+    expect(page.locator(".live-text")).to_contain_text("updated")
+    expect(page.locator(".viewer")).to_have_count(0)
+    assert asked == []
+
+
+def test_of_an_unknown_trap_nothing_is_asked_for_but_the_list_until_a_picture_comes(page, lab):
+    asked, lists = [], f"**/frames/{TRAPS[0]}/list.json*"
+    page.on("request", lambda request: asked.append(request.url) if f"/frames/{TRAPS[0]}" in request.url else None)
+    page.route(lists, lambda route: route.continue_(url=route.request.url.replace(TRAPS[0], "zzz")))
+    page.goto(f"{lab.url}/image/{TRAPS[0]}/2022-07-01_02-00-00{DAY}")
+    expect(page.locator(".no-picture")).to_have_text("There is no picture of this trap and moment.")
+    expect(page.locator(".no-picture")).to_be_visible()
+    expect(page.locator(".viewer-count")).to_have_text("no such picture")
+    expect(page.locator(".position")).to_have_text("no pictures")
+    for key in ("ArrowRight", "End", " ", "i"):
+        page.keyboard.press(key)
+    page.evaluate("spi.viewer.renew()")
+    assert asked and {url.split("?")[0].rsplit("/", 1)[1] for url in asked} == {"list.json"}
+    page.unroute(lists)
+    page.evaluate("spi.viewer.renew()")
+    expect(page.locator(".viewer-count")).to_contain_text("7 insects")
+    expect(page.locator(".no-picture")).to_be_hidden()
