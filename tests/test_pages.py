@@ -7,6 +7,7 @@ from collections import Counter
 from datetime import timedelta
 
 import brotli
+import dash
 import flask
 import pytest
 from conftest import ADMIN, NOON, READER, WRITER
@@ -106,6 +107,28 @@ def test_outside_of_the_data_the_page_leads_to_it(asked, make_image):
     make_image()
     _, _, empty = asked(explore.show_rows, {"search": "?start=2019-12-01&end=2019-12-02"})
     assert "The newest are from 1 Jul 2022" in text_of(empty)
+
+
+@pytest.mark.parametrize(
+    ("dates", "problem"),
+    [
+        ("", ""),
+        ("start=2022-07-01&end=2022-07-31", ""),
+        ("start=foo&end=bar", "'foo' is not a date: write 2020-06-20."),
+        ("start=2022-07-02&end=2022-07-01", "The range ends before it starts: choose other dates."),
+        ("start=8729-01-01", "'8729-01-01' is beyond reach: choose dates from 1970 to 2199."),
+    ],
+)
+def test_what_is_wrong_with_the_dates_of_a_link_is_said(signed_in, dates, problem):
+    answer = signed_in().get(f"/scope/dates.json?{dates}")
+    assert (answer.status_code, answer.json) == (200, {"problem": problem})
+
+
+def test_each_page_has_a_title(signed_in):
+    signed_in().get("/")
+    titles = [page["title"] for page in dash.page_registry.values()]
+    assert titles[:3] == ["Explore - Spi Dash", "Data - Spi Dash", "Tuboids - Spi Dash"]
+    assert len(set(titles)) == len(PAGES)
 
 
 def test_the_scope_bar_offers_traps_with_counts(asked, make_image):

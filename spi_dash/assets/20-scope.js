@@ -10,11 +10,17 @@ spi.scope = {
     go(changes, {replace = false} = {}) {
         const query = new URLSearchParams(location.search);
         for (const [name, value] of Object.entries(changes)) value ? query.set(name, value) : query.delete(name);
-        const text = query.toString().replaceAll("%3A", ":").replaceAll("%2C", ",").replaceAll("+", "%20");
-        const search = text ? `?${text}` : "";
+        spi.scope.setDays(query);
+        const search = spi.scope.search(query);
         if (search === location.search) return;
         history[replace ? "replaceState" : "pushState"](null, "", location.pathname + search);
         spi.scope.tell();
+    },
+
+    /** As addresses carry it. */
+    search(query) {
+        const text = query.toString().replaceAll("%3A", ":").replaceAll("%2C", ",").replaceAll("+", "%20");
+        return text ? `?${text}` : "";
     },
 
     goTo: (start, end) => spi.scope.go({start: spi.time.text(start), end: spi.time.text(end)}),
@@ -35,6 +41,51 @@ spi.scope = {
     /** The range without dates, as quick ranges call it: of a project, all of it. */
     usual: () => (new URLSearchParams(location.search).get("project") ? "all" : "-28d"),
 
+    DATE: /^(19[789]|2[01]\d)\d-(0[1-9]|1[0-2])-(0[1-9]|1\d|2[0-8])(T([01]\d|2[0-3]):[0-5]\dZ)?$/, // as long as February
+
+    /** Whether the server reads these dates for sure: then nobody needs to ask it before. */
+    plain(query) {
+        const {DATE} = spi.scope, [start, end] = ["start", "end"].map((name) => (query.getAll(name).at(-1) || "").trim());
+        if (!DATE.test(start)) return /^(season|all|-\d{1,4}[hd])?$/.test(start); // the end means nothing then
+        const until = end || new Date().toISOString().slice(0, 16) + "Z", [from, to] = [start, until].map((date) => date.slice(0, 10));
+        return DATE.test(until) && (from < to || (start.length === until.length && (start < until || start === to)));
+    },
+
+    /** Dates that the server cannot read go out of the address, so that all that is asked for means the same. Resolves with what is wrong. */
+    async mend() {
+        const response = await fetch(`/scope/dates.json${location.search}`, {cache: "no-store"}).catch(() => null);
+        const {problem} = response && response.ok ? await response.json() : {};
+        const query = new URLSearchParams(location.search);
+        if (!problem) return "";
+        for (const name of ["start", "end"]) query.delete(name);
+        spi.scope.put(query);
+        return problem;
+    },
+
+    put: (query) => history.replaceState(history.state, "", location.pathname + spi.scope.search(query) + location.hash),
+
+    /** Days of the reader's zone become moments: the server does not know when they begin. Tells whether there were any. */
+    setDays(query) {
+        const mine = query.get("zone") === "reader" ? ["start", "end"] : [];
+        return mine.filter((name) => {
+            const [, year, month, day] = /^([12]\d{3})-(\d\d)-(\d\d)$/.exec(query.get(name)) || [];
+            const [begins, ends] = [0, 1].map((more) => new Date(year, month - 1, Number(day) + more));
+            if (begins.getDate() !== Number(day)) return false; // no day, or none that there is
+            query.set(name, spi.time.text((name === "end" ? ends : begins) / 1000));
+            return true;
+        }).length > 0;
+    },
+
+    /** The query of the address, with moments for days. */
+    read() {
+        const query = new URLSearchParams(location.search);
+        if (spi.scope.setDays(query)) spi.scope.put(query);
+        return query;
+    },
+
+    /** Make the address one that can be asked for: a promise where the server has to say whether it is. */
+    settle: () => (spi.scope.plain(spi.scope.read()) ? null : spi.scope.mend()),
+
     PAINT_MS: 120,
 
     /** Resolves when Explore's plots have come and were painted, or after a second; at once on other pages. */
@@ -53,7 +104,7 @@ spi.scope = {
         const text = !total && project ? "no traps" : n === total ? `all ${n} traps` : `${n} of ${total} traps`;
         const offer = JSON.stringify([choices, clock, site, projects]), again = offer !== spi.scope.offer;
         const wanted = {
-            "shell-dates": {value: [spi.time.day(resolved.start), spi.time.day(resolved.end - 1)]},
+            "shell-dates": {value: [spi.time.day(resolved.start), spi.time.day(resolved.end - 1)], numberOfColumns: spi.scope.months()},
             "shell-devices": {value: resolved.devices},
             "shell-detector": {value: resolved.detector || null},
             "shell-zone": {value: resolved.zone},
@@ -68,6 +119,9 @@ spi.scope = {
         Object.assign(spi.scope, {controls: wanted, offer});
     },
 
+    narrow: matchMedia("(max-width: 560px)"),
+    months: () => (spi.scope.narrow.matches ? 1 : 2), // side by side in the calendar
+
     markQuick() {
         const query = new URLSearchParams(location.search);
         const start = query.get("end") ? "" : query.get("start") || spi.scope.usual();
@@ -79,6 +133,14 @@ spi.scope = {
 dash_clientside.scope = {
     read() {
         if (spi.scope.shown === location.search) return dash_clientside.no_update;
+        const mending = spi.scope.mending || spi.scope.settle();
+        spi.scope.mending = null;
+        return mending ? mending.then(dash_clientside.scope.begin) : dash_clientside.scope.begin("");
+    },
+
+    begin(problem) {
+        if (problem) spi.toast.show(`The dates of this link could not be read: these are the usual ones. ${problem}`);
+        spi.scope.read(); // the zone that a person prefers has come in meanwhile
         spi.scope.shown = location.search;
         spi.loading.begin();
         return {search: location.search};
@@ -123,7 +185,12 @@ dash_clientside.scope = {
     },
 };
 
+spi.scope.mending = spi.scope.settle(); // before Dash reads the address
+
 window.addEventListener("popstate", () => spi.scope.tell());
+spi.scope.narrow.addEventListener("change", () => {
+    if (spi.scope.controls) dash_clientside.set_props("shell-dates", {numberOfColumns: spi.scope.months()});
+});
 
 document.addEventListener("click", async (event) => {
     const quick = event.target.closest(".quick"), newest = event.target.closest(".go-newest");

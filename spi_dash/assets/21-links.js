@@ -1,4 +1,4 @@
-/* The header's links: they keep the scope, and say which page is open. */
+/* The header's links: they keep the scope, and say which page is open, as its title does. */
 "use strict";
 dash_clientside.links = {
     /** A page below the one of a link is not that page, but belongs to it. */
@@ -9,6 +9,13 @@ dash_clientside.links = {
             else if (own !== "/" && path.startsWith(`${own}/`)) link.setAttribute("aria-current", "true");
             else link.removeAttribute("aria-current");
         }
+        spi.links.watch();
+    },
+
+    /** The page of a project is called as the project. */
+    title(head) {
+        const name = spi.links.heading(head);
+        if (name) document.title = `${name} - Spi Dash`;
     },
 };
 
@@ -41,7 +48,38 @@ spi.links = {
         history.pushState(null, "", address);
         window.dispatchEvent(new CustomEvent("_dashprivate_pushstate"));
     },
+
+    /** The open page's link is in sight where not all of them are, also when the header has got another width. */
+    reveal() {
+        const nav = document.querySelector("header nav"), link = nav.querySelector("[aria-current]");
+        if (!link) return;
+        const [box, own] = [nav, link].map((each) => each.getBoundingClientRect());
+        nav.scrollLeft += (own.left + own.right - box.left - box.right) / 2; // of this list alone: the page stays
+    },
+
+    watch() {
+        spi.links.watcher ||= new ResizeObserver(spi.links.reveal);
+        spi.links.watcher.observe(document.querySelector("header nav"));
+        spi.links.reveal();
+    },
+
+    /** The text of the first heading in a part of a page, as Dash holds it. */
+    heading(part) {
+        if (Array.isArray(part)) return part.reduce((found, each) => found || spi.links.heading(each), "");
+        if (!part || !part.props) return "";
+        return part.type === "H1" ? String(part.props.children) : spi.links.heading(part.props.children);
+    },
 };
+
+/* Who does not see a page come hears its title. The first one is read out by itself. */
+{
+    let before = "";
+    new MutationObserver(() => {
+        const {title} = document, box = document.getElementById("shell-title");
+        if (before && title !== before && box) box.textContent = title;
+        before = title;
+    }).observe(document.querySelector("title"), {childList: true});
+}
 
 for (const event of ["pointerover", "focusin", "touchstart"])
     document.addEventListener(event, ({target}) => {

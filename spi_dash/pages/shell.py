@@ -1,5 +1,7 @@
 """What surrounds every page: header, scope bar, toast. The URL is the scope; assets/scope.js keeps the two together."""
 
+import json
+from typing import Any
 from zlib import crc32
 
 import dash
@@ -7,12 +9,13 @@ import dash_mantine_components as dmc
 from dash import ClientsideFunction, Input, Output, State, dcc, html
 
 from ..context import current
+from ..errors import InvalidInput
 from ..services import projects, rollups, scope, zones
 from ..services.devices import label
 from .components import icon, number, plural
-from .failures import TOAST
+from .failures import TOAST, describe
 from .project_scope import describe_project, project_choices, series_note
-from .session import current_user, find_scope, is_signed_in, sign_out_token
+from .session import answer, current_user, find_scope, is_signed_in, query, sign_out_token
 
 INDEX = """<!DOCTYPE html>
 <html lang="en">
@@ -61,6 +64,7 @@ class ids:
     TOAST = TOAST
     TOAST_SHOWN = "shell-toast-shown"
     LIVE = "shell-live"
+    TITLE = "shell-title"
     PROVIDER = "shell-provider"
 
 
@@ -76,8 +80,12 @@ def layout() -> dmc.MantineProvider:
     skip = html.A("Skip to the content", href="#page", className="skip")
     main = html.Main(dash.page_container, id="page", tabIndex=-1)
     toast = html.Div(className="toast", role="alert")
+    title = html.Div(id=ids.TITLE, className="only-read", role="status")
     return dmc.MantineProvider(
-        [*stores, skip, _header(), _scope_bar(), main, toast], id=ids.PROVIDER, theme=THEME, defaultColorScheme="auto"
+        [*stores, skip, _header(), _scope_bar(), main, toast, title],
+        id=ids.PROVIDER,
+        theme=THEME,
+        defaultColorScheme="auto",
     )
 
 
@@ -108,6 +116,18 @@ def register(app: dash.Dash) -> None:
         ClientsideFunction("shell", "toast"), Output(ids.TOAST_SHOWN, "data"), Input(ids.TOAST, "data"),
         prevent_initial_call=True,
     )  # fmt: skip
+    app.server.add_url_rule("/scope/dates.json", "scope_dates", check_dates)
+
+
+def check_dates() -> Any:
+    """What is wrong with the dates of an address, for who has not asked for anything in them yet."""
+    problem = ""
+    try:
+        with current().read() as session:
+            find_scope(session, query())
+    except InvalidInput as error:
+        problem = describe(error)["text"]
+    return answer(json.dumps({"problem": problem}), "application/json", 0)
 
 
 def show_scope(data: dict) -> dict:
@@ -180,8 +200,10 @@ def _user_menu() -> html.Details:
               (("light", "Light"), ("dark", "Dark"), ("auto", "As the system"))]  # fmt: skip
     leave = html.Button("Sign out", type="submit", className="menu-item")
     form = html.Form([dcc.Input(type="hidden", name="csrf", value=token), leave], action="/sign-out", method="POST")
-    items = [html.Div("Theme", className="menu-title"), *themes, html.Hr(), form]
-    summary = html.Summary([name, icon("down")], className="plain", title="Theme, sign out")
+    who = html.Div(name, className="menu-title user-whole")
+    items = [who, html.Div("Theme", className="menu-title"), *themes, html.Hr(), form]
+    shown = html.Span(name, className="user-name")  # as much of it as fits
+    summary = html.Summary([shown, icon("down")], className="plain", title=f"{name}: theme, sign out")
     return html.Details([summary, html.Div(items, className="menu right")], className="drop user")
 
 

@@ -198,7 +198,7 @@ def _bound_s(text: str, field: str, zone: ZoneInfo) -> int:
     except ValueError:
         raise InvalidInput(f"{text[:40]!r} is not a date: write 2020-06-20", field=field) from None
     if at.year not in YEARS:
-        raise InvalidInput(f"choose dates from {YEARS[0]} to {YEARS[-1]}", field=field)
+        raise InvalidInput(f"{text[:40]!r} is beyond reach: choose dates from {YEARS[0]} to {YEARS[-1]}", field=field)
     if _DAY.fullmatch(text):
         return day_start_s(at.date() + timedelta(days=field == "end"), zone)
     return unix_s(at)
