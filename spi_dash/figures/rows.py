@@ -51,9 +51,9 @@ class Row(Protocol):
 def draw_rows(rows: Sequence[Row]) -> list[dict]:
     """One dict per row for spi.explore: who it is, its counts, and its series, packed.
 
-    `t` is the moment of the last image of each point, UNIX s. `inside` is [first, end] of the points in the range; lines
-    go on to the next ones. `gaps` holds the indexes of the points that follow a gap, `holes` the points that hide one:
-    [index, seconds].
+    `t` is the moment of the last image of each point, UNIX s. `inside` is [first, end] of the points in the range:
+    lines go on to the next ones. `gaps` holds the indexes of the points that follow a gap, `holes` the points that hide
+    one: [index, seconds].
     """
     if not rows:
         return []
