@@ -111,7 +111,7 @@ def test_a_project_from_the_first_row_to_its_end(page, lab, browser, viewer):
     dialog.get_by_label("Type orchard to confirm").fill("orchard")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Projects", exact=True)).to_be_visible()
-    expect(page.get_by_role("link", name="orchard")).to_have_count(0)
+    expect(page.get_by_role("link", name="orchard", exact=True)).to_have_count(0)
 
 
 def test_cells_that_change_at_once_are_all_stored(page, lab):

@@ -191,7 +191,7 @@ def test_the_open_pages_link_is_in_sight_on_a_phone(page, lab):
 
 def test_each_page_has_a_title_and_it_is_read_out(page, lab):
     project = (
-        lab.app.test_client().post("/put_projects", json=[{"name": "Orchard"}], auth=(ADMIN, PASSWORD)).json[0]["id"]
+        lab.app.test_client().post("/put_projects", json=[{"name": "Vineyard"}], auth=(ADMIN, PASSWORD)).json[0]["id"]
     )
     page.goto(f"{lab.url}/{DAY}")
     expect(page).to_have_title("Explore - Spi Dash")
@@ -204,7 +204,7 @@ def test_each_page_has_a_title_and_it_is_read_out(page, lab):
     page.go_back()
     expect(spoken).to_have_text("Settings - Spi Dash")
     page.goto(f"{lab.url}/projects/{project}")
-    expect(page).to_have_title("Orchard - Spi Dash")
+    expect(page).to_have_title("Vineyard - Spi Dash")
 
 
 def test_the_numbers_of_a_project_stand_on_one_line(page, lab):
