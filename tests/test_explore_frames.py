@@ -10,7 +10,7 @@ from PIL import Image as Picture
 from spi_dash.clock import unix_s
 from spi_dash.errors import InvalidInput, NotFound
 from spi_dash.models import Image, UidAnnotation
-from spi_dash.services import frames, rollups
+from spi_dash.services import devices, frames, rollups
 from spi_dash.storage import MemoryStorage
 
 NOON = datetime(2022, 7, 1, 12)
@@ -58,6 +58,14 @@ def add(database):
 def look(database, at=NOON) -> dict:
     with database.read() as session:
         return frames.get_frame(session, DEVICE, unix_s(at), "")
+
+
+def test_a_frame_says_how_its_trap_is_called(database, add):
+    add(NOON)
+    assert look(database)["trap"] == ""
+    with database.begin() as session:
+        devices.name_device(session, DEVICE, "Orchard", None, 1, NOON)
+    assert look(database)["trap"] == "Orchard"
 
 
 def test_a_frame_says_what_is_new_since_the_one_before(database, add):

@@ -89,8 +89,11 @@ spi.viewerFrame = {
 
     name() {
         const row = spi.explore.rows.find((each) => each.device === spi.viewer.device);
-        return (row && row.name) || spi.viewer.device;
+        return (row && row.name) || spi.viewerFrame.names.get(spi.viewer.device) || spi.viewer.device;
     },
+
+    names: new Map(), // of traps, as frames tell them: Explore's rows may not be there
+
 
     describe(frame, t) {
         const count = spi.viewer.box.querySelector(".viewer-count"), details = spi.viewer.box.querySelector(".details");
@@ -99,6 +102,8 @@ spi.viewerFrame = {
             count.textContent = spi.viewer.absent ? "no such picture" : "this picture could not be loaded";
             return details.replaceChildren();
         }
+        spi.viewerFrame.names.set(frame.device, frame.trap);
+        spi.viewer.box.querySelector(".viewer-title").replaceChildren(...spi.viewerFrame.title(t));
         const n = frame.outlines.length, fresh = frame.new ? frame.new.length : 0, found = `${spi.number(n)} ${n === 1 ? "insect" : "insects"}`;
         const text = !frame.detector ? "not processed yet" : frame.unread ? "its outlines cannot be read" : spi.make("b", {}, found);
         count.replaceChildren(text, fresh ? spi.make("span.fresh", {}, `${fresh} new`) : "", frame.compared ? spi.viewerFrame.second(frame.compared) : "");

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from ..clock import LEGACY
 from ..errors import InvalidInput, NotFound
-from ..models import Image, UidAnnotation, User
+from ..models import Device, Image, UidAnnotation, User
 from ..storage import Storage
 from ..trap_image import corrected, looks_swapped
 from .images import image_key
@@ -160,8 +160,9 @@ def _details(session: Session, image: Image) -> dict[str, Any]:
     values = session.execute(measured).one()
     lat, lng = corrected(values.lat, values.lng)
     uploader = session.scalar(sa.select(User.username).where(User.id == image.api_user_id))
+    trap = session.scalar(sa.select(Device.name).where(Device.device == image.device))
     return {
-        "device": image.device, "id": f"{image.device}.{image.datetime.strftime(LEGACY)}",
+        "device": image.device, "trap": trap or "", "id": f"{image.device}.{image.datetime.strftime(LEGACY)}",
         "width": image.width, "height": image.height, "md5": image.md5, "camera": image.device_version,
         "temp": values.temp, "hum": values.hum, "lum": values.lum, "bat": values.bat, "button": image.but,
         "lat": lat, "lng": lng, "alt": values.alt, "swapped": looks_swapped(values.lat, values.lng),

@@ -303,6 +303,18 @@ def test_on_a_phone_the_head_keeps_its_buttons_beside_two_versions_and_a_long_na
     expect(phone.locator(".viewer")).to_be_hidden()
 
 
+def test_a_picture_by_its_own_link_is_of_the_trap_by_its_name(view, page):
+    page.route("**/frame.json?*", lambda route: named(route, "Orchard"))
+    view("2022-07-01_02-00-00", DAY)
+    expect(page.locator(".viewer-title")).to_have_text("Orchard · 2022-07-01 02:00 (UTC)")
+    page.unroute_all(behavior="wait")
+
+
+def named(route, name: str) -> None:
+    answer = route.fetch()
+    route.fulfill(response=answer, json={**answer.json(), "trap": name})
+
+
 def compare(route) -> None:
     """As if a second version had found nothing."""
     answer = route.fetch()
