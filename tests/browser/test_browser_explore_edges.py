@@ -1,6 +1,5 @@
 """Explore at the ends of what is there, and after other pages: nothing freezes, nothing is left behind."""
 
-from browser.lab import TRAPS
 from playwright.sync_api import expect
 
 pytest_plugins = ["browser.fixtures"]
@@ -102,8 +101,11 @@ def test_enter_opens_the_point_where_the_keys_were_also_in_a_shorter_range(visit
     page.wait_for_function("() => spi.explore.data.end - spi.explore.data.start === 7200")
     plot(page).focus()
     page.keyboard.press("Enter")
-    at = page.evaluate("() => { const {t, inside} = spi.explore.rows[0]; return spi.time.legacy(t[inside[1] - 1]); }")
-    page.wait_for_url(f"**/image/{TRAPS[0]}/{at}**")
+    device, last = page.evaluate(
+        "() => { const {device, t, inside} = spi.explore.rows[0]; return [device, spi.time.legacy(t[inside[1] - 1])]; }"
+    )
+    assert last == "2022-07-01_04-40-00"
+    page.wait_for_url(f"**/image/{device}/{last}**")
 
 
 def test_lines_reach_the_ends_of_a_short_range_and_nothing_is_hatched_there(visit):
