@@ -114,9 +114,21 @@ spi.scope = {
             "shell-project-note": {children: resolved.project_note},
         };
         for (const [id, props] of Object.entries(wanted))
-            if (again || JSON.stringify(props) !== JSON.stringify(controls[id])) dash_clientside.set_props(id, props);
+            if (again || JSON.stringify(props) !== JSON.stringify(controls[id])) {
+                if ("value" in props) spi.scope.expected.set(id, JSON.stringify(props.value));
+                dash_clientside.set_props(id, props);
+            }
         if (again) dash_clientside.set_props("shell-offer", {data: {search: spi.scope.shown, offer}});
         Object.assign(spi.scope, {controls: wanted, offer});
+    },
+
+    expected: new Map(), // values on their way into the controls
+
+    /** Whether we have set this ourselves: no choice of a person, though another answer may have come since. */
+    own(id, value) {
+        const own = spi.scope.expected.get(id) === JSON.stringify(value);
+        spi.scope.expected.delete(id);
+        return own;
     },
 
     narrow: matchMedia("(max-width: 560px)"),
@@ -158,30 +170,30 @@ dash_clientside.scope = {
     },
 
     dates(value, resolved) {
-        if (!value || !value[0] || !value[1] || !resolved) return;
+        if (!value || !value[0] || !value[1] || !resolved || spi.scope.own("shell-dates", value)) return;
         const [from, to] = value.map((day) => day.slice(0, 10));
         if (from === spi.time.day(resolved.start) && to === spi.time.day(resolved.end - 1)) return;
         spi.scope.goTo(spi.time.midnight(from), spi.time.midnight(spi.time.day(spi.time.midnight(to) + 90000)));
     },
 
     devices(value, resolved) {
-        if (!value || !value.length || !resolved) return;
+        if (!value || !value.length || !resolved || spi.scope.own("shell-devices", value)) return;
         if ([...value].sort().join() === [...resolved.devices].sort().join()) return;
         spi.scope.go({device: value.length === resolved.total ? "" : value.join(",")});
     },
 
     detector(value, resolved) {
-        if (value && resolved && value !== resolved.detector) spi.scope.go({detector: value});
+        if (value && resolved && !spi.scope.own("shell-detector", value) && value !== resolved.detector) spi.scope.go({detector: value});
     },
 
     /** Another project has other traps and dates: it is shown as a whole. All traps are shown in the dates that are chosen. */
     project(value, resolved) {
-        if (!value || !resolved || value === (resolved.project ? resolved.project.key : "all")) return;
+        if (!value || !resolved || spi.scope.own("shell-project", value) || value === (resolved.project ? resolved.project.key : "all")) return;
         spi.scope.go(value === "all" ? spi.scope.WITHOUT_PROJECT : {...spi.scope.WITHOUT_PROJECT, project: value, start: "", end: ""});
     },
 
     zone(value, resolved) {
-        if (value && resolved && value !== resolved.zone) spi.scope.go({zone: value === "site" ? "" : value});
+        if (value && resolved && !spi.scope.own("shell-zone", value) && value !== resolved.zone) spi.scope.go({zone: value === "site" ? "" : value});
     },
 };
 

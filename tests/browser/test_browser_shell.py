@@ -103,6 +103,18 @@ def test_other_pages_take_links_with_unreadable_dates(page, lab):
     expect(page.locator(".toast")).to_contain_text("'foo' is not a date")
 
 
+def test_what_was_put_into_the_controls_is_no_choice_of_a_person(visit):
+    """Another answer may have come between the setting of a control and the callback that this makes."""
+    page = visit(DAY)
+    page.wait_for_function("() => !spi.scope.expected.has('shell-dates') && !spi.scope.expected.has('shell-devices')")
+    before, choose = page.url, "days => dash_clientside.scope.dates(days, spi.scope.resolved)"
+    page.evaluate("() => spi.scope.expected.set('shell-dates', JSON.stringify(['2020-01-01', '2020-01-02']))")
+    page.evaluate(choose, ["2020-01-01", "2020-01-02"])
+    assert page.url == before
+    page.evaluate(choose, ["2022-07-01", "2022-07-02"])
+    page.wait_for_url("**start=2022-07-01T00:00Z&end=2022-07-03T00:00Z**")
+
+
 def test_dates_that_are_written_in_other_ways_are_taken(page, lab):
     for dates in (
         "start=2022-07-01T00:00:00Z&end=2022-07-31",
